@@ -1,0 +1,79 @@
+"""The command line: `seqbench <command> [settings]`. Dispatch alone; torch is imported by the commands that need it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from seqbench import __version__
+from seqbench.errors import RunError, UserError
+
+COMMANDS = {
+    "train": "train a run, or a sweep with -m; run again to resume",
+    "eval": "evaluate a finished run: run=<id> [evaluation=static] [split=test]",
+    "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
+    "tables": "write results/tables/ from the ledger: [name ...]",
+    "show": "print the resolved config and run id of some settings, or what run=<id> reached",
+    "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
+}
+
+USAGE = """usage: seqbench <command> [settings]
+
+commands
+{commands}
+
+settings are Hydra overrides:
+  seqbench train model=scornn task=copy
+  seqbench train -m model=lstm,scornn task=copy,adding seed=0,1,2
+  seqbench train --help                 all groups and settings
+  eval "$(seqbench -sc install=bash)"   tab completion
+"""
+
+
+def main() -> None:
+    """Entry point of the `seqbench` script. Exit codes: 0 done, 1 a run failed, 2 a mistake to mend."""
+    arguments = sys.argv[1:]
+    if any(argument in ("-sc", "--shell-completion") for argument in arguments):
+        return _command("completion")(arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE.format(commands="\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items())), end="")
+        return None
+    if arguments[0] in ("-V", "--version"):
+        print(f"seqbench {__version__}")
+        return None
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        close = get_close_matches(name, COMMANDS, n=1)
+        _stop(f"There is no command '{name}'{f'; did you mean {close[0]}?' if close else '; see seqbench --help.'}", 2)
+    try:
+        _command(name)(rest)
+    except UserError as error:
+        _stop(str(error), 2)
+    except RunError as error:
+        _stop(str(error), 1)
+    except BrokenPipeError:  # `seqbench list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _stop("Interrupted; the same command resumes at the last checkpoint.", 130)
+    return None
+
+
+def _command(name: str) -> Callable[[list[str]], None]:
+    module, function = {
+        "train": ("seqbench.commands.train", "train"),
+        "eval": ("seqbench.commands.evaluate", "evaluate"),
+        "prepare": ("seqbench.commands.prepare", "prepare"),
+        "tables": ("seqbench.commands.results", "tables"),
+        "show": ("seqbench.commands.results", "show"),
+        "list": ("seqbench.commands.results", "list_all"),
+        "completion": ("seqbench.commands.completion", "complete"),
+    }[name]
+    return getattr(importlib.import_module(module), function)
+
+
+def _stop(sentence: str, code: int) -> None:
+    print(f"seqbench: {sentence}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,75 @@
+"""`seqbench train`: one run, or a sweep with -m."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from seqbench import config as configs
+from seqbench.compose import ERRORS, explained, to_config
+from seqbench.config import Config, run_id
+from seqbench.errors import RunError
+
+
+def train(arguments: list[str]) -> None:
+    """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help."""
+    configs.register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
+    sys.argv = ["seqbench train", *arguments]
+    try:
+        hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
+    except ERRORS as error:
+        raise explained(error) from error
+
+
+def _job(node: DictConfig) -> None:
+    config = to_config(node)
+    config.experiment = HydraConfig.get().runtime.choices.get("experiment")
+    configs.check(config)
+    run(config, isolated=HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def run(config: Config, isolated: bool) -> dict[str, Any]:
+    """Train unless it has been done. `isolated`: in a process of its own, as a sweep's jobs must be, whose memory
+    figures and caches would otherwise mix."""
+    from seqbench.engine.run import finished, start_over
+
+    record = finished(config)
+    if record is not None and not config.force:
+        print(f"Run {run_id(config)} has finished; force=true runs it again.")
+    else:
+        if config.force:
+            start_over(config)
+        record = _run_now(config, isolated)
+    print(summary(record))
+    return record
+
+
+def _run_now(config: Config, isolated: bool) -> dict[str, Any]:
+    if isolated or config.train.nproc > 1:
+        from seqbench.engine.worker import run_in_processes
+
+        return run_in_processes(config)
+    from seqbench.engine.distributed import World
+    from seqbench.engine.run import train as train_here
+
+    record = train_here(config, World(config.train))
+    if record is None:
+        raise RunError("The run left no record.")
+    return record
+
+
+def summary(record: dict[str, Any]) -> str:
+    """The end of a run in two lines: what was reached, and what a model without memory reaches."""
+    test = "  ".join(f"{name} {value:.5g}" for name, value in record["metrics"]["test"].items())
+    baseline = "  ".join(f"{name} {value:.5g}" for name, value in record["metrics"]["baseline"].items())
+    lines = [f"Test at step {record['selected_step']}: {test}"]
+    if baseline:
+        lines.append(f"Memoryless baseline: {baseline}")
+    return "\n".join(lines)

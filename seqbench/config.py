@@ -1,0 +1,246 @@
+"""The config: typed engine settings, the check of everything pluggable, and the run's identity.
+
+Engine settings are a closed set, so they are dataclasses in Hydra's ConfigStore and a typo dies when the config is
+composed. Pluggable nodes are an open set: `_target_` and every argument, held against the constructor's signature here.
+Nothing in this file imports torch; `check` imports the classes it checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqbench.errors import UserError
+
+PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")
+DERIVED = {  # constructor arguments that never stand in a YAML: the task, the network or the engine hands them over
+    "model": {"d_input"},
+    "task": {"data_dir", "source"},
+    "head": {"d_input", "n_outputs"},
+    "optimizer": {"params"},
+    "schedule": {"max_steps", "steps_per_epoch"},
+    "evaluation": set(),
+}
+ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
+NOT_IN_HASH = {"nproc", "device", "threads"}
+CHOICES = {
+    "network.embedding": ("auto", "learned", "one_hot"),
+    "train.select": ("best", "last"),
+    "train.precision": ("fp32", "bf16", "fp16"),
+    "train.device": ("auto", "cpu", "cuda"),
+    "log.mirror": ("none", "wandb", "tensorboard"),
+    "split": ("train", "valid", "test"),
+}
+
+
+class ConfigError(UserError):
+    """A config that cannot be run, said in one sentence."""
+
+
+@dataclass
+class NetworkConfig:
+    embedding: str = "auto"  # learned | one_hot | auto: what the task's protocol says
+    d_embed: int = 200  # width of a learned embedding
+    dropout_input: float = 0.0
+    dropout_output: float = 0.0
+    init_range: float | None = None  # embedding in U(-r, r); null: N(0, 1)
+
+
+@dataclass
+class TrainConfig:
+    max_steps: int | None = None  # exactly one of max_steps and max_epochs is given
+    max_epochs: float | None = None
+    eval_every: int | None = None  # in steps; null: once an epoch
+    stop_below: float | None = None  # stop once the selection metric on valid is below
+    select: str = "best"  # weights that are tested: best on valid | last
+    accumulate: int = 1  # batches a step
+    grad_clip: float | None = None  # global norm of the gradient of the mean loss
+    precision: str = "fp32"  # fp32 | bf16 | fp16, the latter two by autocast
+    deterministic: bool = True
+    nproc: int = 1  # processes on this machine, one for each GPU
+    device: str = "auto"  # auto | cpu | cuda
+    threads: int | None = None  # CPU threads a process; null: the cores divided among the processes
+
+
+@dataclass
+class LogConfig:
+    every: int = 100  # steps between two rows
+    mirror: str = "none"  # none | wandb | tensorboard
+    project: str = "seqbench"
+
+
+@dataclass
+class CheckpointConfig:
+    every: int | None = 1000  # steps between saves, beside the one after each evaluation; null: those alone
+
+
+@dataclass
+class Config:
+    model: Any = MISSING
+    task: Any = MISSING
+    head: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    evaluation: Any = MISSING
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    seed: int = 0
+    force: bool = False  # start over although the run has finished or begun
+    output_dir: str = "outputs"  # run folders
+    results_dir: str = "results"  # the ledger: <results_dir>/runs
+    data_dir: str | None = None  # prepared data; null: $SEQBENCH_DATA or the user's cache
+    source: str | None = None  # where raw data come from: a folder | hub; null: data_dir, then the hub
+    run: str | None = None  # a run's id, for `eval` and `show`
+    split: str = "test"  # for `eval`
+    experiment: str | None = None  # informational: the experiment file chosen
+
+
+def register() -> None:
+    """Put the schema where Hydra finds it."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def folder() -> Path:
+    """conf/: inside the package when installed, beside it in a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "conf"
+
+
+def typed(node: Any) -> Config:
+    """A resolved DictConfig, or the content of a saved config.yaml, as a `Config`."""
+    merged = OmegaConf.merge(OmegaConf.structured(Config), node)
+    return OmegaConf.to_object(merged)  # type: ignore[return-value]
+
+
+def save(config: Config, path: Path) -> None:
+    path.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+
+
+def load(path: Path) -> Config:
+    try:
+        return typed(OmegaConf.create(yaml.safe_load(path.read_text())))
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
+
+
+def hashed(config: Config) -> dict[str, Any]:
+    """What determines a run's results: every hyperparameter and the seed; no path, device count or log sink."""
+    everything = asdict(config)
+    kept = {name: everything[name] for name in (*PLUGGABLE[:-1], "network", "train", "seed")}
+    kept["train"] = {key: value for key, value in kept["train"].items() if key not in NOT_IN_HASH}
+    return kept
+
+
+def run_id(config: Config) -> str:
+    text = json.dumps(hashed(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def check(config: Config) -> None:
+    """Raise `ConfigError` for whatever cannot be a run: unknown or missing arguments, wrong types, foreign targets."""
+    for name in PLUGGABLE:
+        check_node(name, getattr(config, name))
+    for path, allowed in CHOICES.items():
+        value: Any = config
+        for part in path.split("."):
+            value = getattr(value, part)
+        if value not in allowed:
+            raise ConfigError(f"{path} is one of {', '.join(allowed)}, not {value!r}{_hint(str(value), allowed)}.")
+    train = config.train
+    if (train.max_steps is None) == (train.max_epochs is None):
+        raise ConfigError("Give exactly one of train.max_steps and train.max_epochs.")
+    for path, value in [
+        ("train.max_steps", train.max_steps),
+        ("train.max_epochs", train.max_epochs),
+        ("train.eval_every", train.eval_every),
+        ("train.accumulate", train.accumulate),
+        ("train.nproc", train.nproc),
+        ("train.threads", train.threads),
+        ("train.grad_clip", train.grad_clip),
+        ("log.every", config.log.every),
+        ("checkpoint.every", config.checkpoint.every),
+    ]:
+        if value is not None and value <= 0:
+            raise ConfigError(f"{path} must be positive, not {value}.")
+
+
+def check_node(name: str, node: Any) -> None:
+    """Hold one pluggable node against its constructor."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{name} needs a _target_ and its arguments; choose a file of conf/{name}/.")
+    signature, hints = signature_of(name, node["_target_"])
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    if name == "optimizer":
+        _check_groups(node["_target_"], settings.pop("groups", {}))
+    expected = [key for key in signature if key not in DERIVED[name]]
+    for key, value in settings.items():
+        if key not in expected:
+            hint = _hint(key, expected, f"{name}.")
+            raise ConfigError(f"{name}.{key} is not an argument of {node['_target_']}{hint}.")
+        _check_type(f"{name}.{key}", value, hints.get(key))
+    for key in expected:
+        if key not in settings:
+            raise ConfigError(f"{name}.{key} is missing: {node['_target_']} needs it in its YAML.")
+
+
+def signature_of(name: str, target: str) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """Parameters and type hints of a target's constructor."""
+    if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
+        raise ConfigError(f"{name}._target_ must lie in {' or '.join(ALLOWED_TARGETS)}, not {target!r}.")
+    constructor = locate(name, target)
+    parameters = dict(inspect.signature(constructor).parameters)
+    return parameters, get_type_hints(constructor.__init__)
+
+
+def locate(name: str, target: str) -> Any:
+    module, _, attribute = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{name}._target_ names {target}, which cannot be imported: {error}.") from error
+
+
+def _check_groups(target: str, groups: Any) -> None:
+    for group, settings in (groups or {}).items():
+        own_target = settings.get("_target_", target)
+        signature, hints = signature_of(f"optimizer.groups.{group}", own_target)
+        for key, value in settings.items():
+            if key == "_target_":
+                continue
+            if key not in signature:
+                hint = _hint(key, list(signature), f"optimizer.groups.{group}.")
+                raise ConfigError(f"optimizer.groups.{group}.{key} is not an argument of {own_target}{hint}.")
+            _check_type(f"optimizer.groups.{group}.{key}", value, hints.get(key))
+
+
+_KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
+
+
+def _check_type(path: str, value: Any, hint: Any) -> None:
+    """Scalars only: a hint that is none of int, float, bool, str (or an optional one) is left to the constructor."""
+    kinds = [hint] if hint in _KINDS else [kind for kind in get_args(hint) if kind is not type(None)]
+    optional = type(None) in get_args(hint)
+    if not kinds or any(kind not in _KINDS for kind in kinds) or (value is None and optional):
+        return
+    accepted = set(kinds) | ({int} if float in kinds else set())
+    if type(value) not in accepted:
+        kind = " or ".join(_KINDS[kind] for kind in kinds) + (" or null" if optional else "")
+        raise ConfigError(f"{path} must be {kind}, not {value!r}.")
+
+
+def _hint(name: str, valid: Any, prefix: str = "") -> str:
+    close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f" (did you mean {prefix}{close[0]}?)" if close else ""

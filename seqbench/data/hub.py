@@ -1,0 +1,77 @@
+"""The Hugging Face hub as a source: whether it answers, asked in bounded time, and its rows as lines."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import queue
+import ssl
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from seqbench.data.corpus import SPLITS, Corpus
+from seqbench.data.errors import DataError
+from seqbench.data.rows import first_sentence, import_datasets, stripped
+
+PATIENCE = 2.5  # seconds for an answer; without a network `datasets` itself retries for 23 s, or hangs for minutes
+_ROWS = 10_000
+
+
+def obstacle() -> str | None:
+    """Why the hub cannot be asked, or None when it answers. Takes at most `PATIENCE` seconds."""
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        if os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
+            return f"{name} is set"
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    # a thread, because looking up a name has no time-out of its own; an open port is not enough, because some networks
+    # accept every connection and stay silent
+    threading.Thread(target=_ask, args=(endpoint, answers), daemon=True).start()
+    try:
+        answered = answers.get(timeout=PATIENCE)
+    except queue.Empty:
+        answered = False
+    return None if answered else f"{endpoint} does not answer"
+
+
+def _ask(endpoint: str, answers: queue.SimpleQueue[bool]) -> None:
+    answers.put(_answers(endpoint))
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=PATIENCE).close()
+    except urllib.error.HTTPError:
+        return True  # an answer all the same
+    except urllib.error.URLError as error:
+        # a certificate that Python does not know may still be known to `datasets` (REQUESTS_CA_BUNDLE and the like)
+        return isinstance(error.reason, ssl.SSLError)
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return True
+
+
+def hub_lines(corpus: Corpus) -> dict[str, Iterator[list[str]]]:
+    """Blocks of stripped lines of each split, downloaded through `datasets` into its own cache.
+
+    Raises `DataError` if the download fails. `datasets` may answer with another revision from its cache, so the caller
+    checks the content.
+    """
+    # read by huggingface_hub when it is imported, so set before
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
+    datasets = import_datasets(f"fetching {corpus.title}")
+    from huggingface_hub.errors import HTTPError  # not an OSError, and from another package in each major version
+
+    root = f"hf://datasets/{corpus.hub.repository}@{corpus.hub.revision}"
+    files = {split: [f"{root}/{name}" for name in corpus.splits[split].hub_files] for split in SPLITS}
+    try:
+        tables = datasets.load_dataset("parquet", data_files=files)
+    except (OSError, ValueError, HTTPError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(
+            f"{corpus.title} could not be fetched from the hub ({corpus.hub.repository}): {first_sentence(error)}; "
+            "try again, or name a folder with its files as source=<folder>."
+        ) from error
+    return {split: stripped(tables[split].iter(batch_size=_ROWS), root) for split in SPLITS}

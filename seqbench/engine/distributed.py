@@ -1,0 +1,106 @@
+"""Processes: the only file that knows ranks. `World` is what the loop sees of them; `launch` starts them.
+
+A run of one process is a world of size one, whose operations are the identity.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from seqbench.config import ConfigError, TrainConfig
+from seqbench.types import Batch, State, tree_map, tree_zip
+
+TIMEOUT = timedelta(minutes=10)
+
+
+class World:
+    """This process among `size`; `rank` 0 writes."""
+
+    def __init__(self, train: TrainConfig):
+        self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        local_rank, local_size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        self.device = _device(train.device, local_rank)
+        self.n_threads = train.threads or max(1, len(os.sched_getaffinity(0)) // local_size)
+        torch.set_num_threads(self.n_threads)
+        if self.size > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo", timeout=TIMEOUT)
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def shard(self, batch: Batch) -> Batch:
+        """This process's rows of a batch, on its device; maybe none."""
+        return batch.map(lambda tensor: self._rows(tensor).to(self.device, non_blocking=True))
+
+    def shard_state(self, state: State) -> State:
+        return tree_map(lambda tensor: self._rows(tensor).to(self.device), state)
+
+    def gather_state(self, state: State) -> State:
+        """The whole batch's state, on the CPU, in process 0 (None elsewhere)."""
+        state = tree_map(lambda tensor: tensor.detach().cpu(), state)
+        if self.size == 1:
+            return state
+        parts: list[State] | None = [None] * self.size if self.leads else None
+        dist.gather_object(state, parts)
+        return tree_zip(torch.cat, parts) if parts else None
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Elementwise sum over processes, in float64."""
+        if self.size == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network whose backward pass averages gradients over processes."""
+        return network if self.size == 1 else DistributedDataParallel(network, broadcast_buffers=False)
+
+    def accumulating(self, network: nn.Module, more: bool):
+        """No averaging of gradients while `more` batches of the step follow."""
+        return network.no_sync() if more and isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
+
+    def check_rows(self, batch: Batch) -> None:
+        if batch.size < self.size:
+            raise ConfigError(f"train.nproc={self.size} processes cannot share a batch of {batch.size} sequences.")
+
+    def barrier(self) -> None:
+        if self.size > 1:
+            dist.barrier()
+
+    def close(self) -> None:
+        if self.size > 1:
+            dist.destroy_process_group()
+
+    def _rows(self, tensor: Tensor) -> Tensor:
+        return tensor if self.size == 1 else tensor.tensor_split(self.size)[self.rank]
+
+
+def _device(wanted: str, local_rank: int) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device=cuda, but torch sees no GPU here.")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
+
+
+def worker_command(config_path: Path, nproc: int) -> list[str]:
+    """The command that trains a saved config in `nproc` new processes."""
+    module = ["-m", "seqbench.engine.worker", str(config_path)]
+    if nproc == 1:
+        return [sys.executable, *module]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={nproc}", "--max-restarts=0"]
+    logs = ["--log-dir", str(config_path.parent / "workers"), "--redirects=2"]
+    return [sys.executable, *torchrun, *logs, *module]

@@ -1,0 +1,109 @@
+"""The training loop.
+
+A step is a pure function of the weights, the optimizer's state, the carried state and the step's number: randomness is
+seeded from them, the batch and the learning rate are looked up by number. So a run can stop after any step, and what a
+checkpoint holds is the whole of it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqbench.engine.state import Run, save
+from seqbench.errors import RunError
+from seqbench.types import detach
+
+def fit(run: Run) -> None:
+    """Train from where `run.progress` stands to the end."""
+    state, started = run.progress, time.perf_counter() - run.progress.seconds
+    run.log.start(state.step, run.max_steps)
+    while state.step < run.max_steps and not _reached(run):
+        loss_sum, count, norm = train_step(run)
+        state.step += 1
+        evaluates = state.step % run.eval_every == 0 or state.step == run.max_steps
+        saves = evaluates or (run.save_every is not None and state.step % run.save_every == 0)
+        logs = state.step % run.log_every == 0
+        run.log.advance(state.step)
+        if logs or saves:
+            (total,) = run.world.sum([float(loss_sum)])
+            _check_finite(run)
+        if logs:
+            row = {"step": state.step, "loss": total / count, "lr": run.optimizer.lr(), "grad_norm": float(norm)}
+            run.log.train(row, state.n_tokens)
+        if evaluates:
+            _evaluate(run)
+        if saves:
+            state.seconds = time.perf_counter() - started
+            save(run, best=evaluates and state.best_step() == state.step)
+
+
+def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
+    """One optimizer step: (this process's loss sum, all processes' target count, gradient norm)."""
+    state, world = run.progress, run.world
+    torch.manual_seed((run.seed << 44) + (state.step << 12) + world.rank)
+    run.optimizer.set_factor(run.schedule(state.step, state.history))
+    accumulate = run.settings.accumulate
+    whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
+    count = sum(batch.count() for batch in whole)
+    run.trained.train()
+    run.optimizer.zero_grad()
+    step_loss = torch.zeros((), dtype=torch.float64, device=world.device)
+    for index, batch in enumerate(map(world.shard, whole)):
+        carry = None if batch.reset else detach(state.carry)  # this line is truncated back-propagation through time
+        with world.accumulating(run.trained, more=index < accumulate - 1):
+            with run.autocast():
+                loss_sum, state.carry, aux = run.trained(batch, carry)
+            loss = loss_sum * (world.size / count)
+            run.scaler.scale(loss if aux is None else loss + aux / accumulate).backward()
+        step_loss += loss_sum.detach()
+    for optimizer in run.optimizer.all():
+        run.scaler.unscale_(optimizer)
+    limit = run.settings.grad_clip
+    norm = nn.utils.clip_grad_norm_(run.network.parameters(), math.inf if limit is None else limit)
+    for optimizer in run.optimizer.all():
+        run.scaler.step(optimizer)
+    run.scaler.update()
+    run.network.after_step()
+    state.running = [state.running[0] + step_loss, state.running[1] + count]
+    state.n_tokens += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in whole)
+    return step_loss, count, norm
+
+
+def evaluate(run: Run, split: str, evaluation: Any) -> dict[str, float]:
+    """The task's metrics on a split, over all processes."""
+    run.network.eval()
+    shards = (run.world.shard(run.task.batch(split, index)) for index in range(run.task.n_batches(split)))
+    with run.autocast():
+        sums = evaluation(run.task, run.network, (batch for batch in shards if batch.size))
+    names = sorted(sums)
+    total = run.world.sum([number for name in names for number in sums[name]])
+    return run.task.metrics({name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)})
+
+
+def _evaluate(run: Run) -> None:
+    state, selection = run.progress, run.task.io.selection
+    (total,) = run.world.sum([float(state.running[0])])
+    metrics = evaluate(run, "valid", run.evaluation)
+    run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics})
+    state.history.append(metrics[selection])
+    state.history_steps.append(state.step)
+    state.running = [0.0, 0]
+
+
+def _reached(run: Run) -> bool:
+    target = run.settings.stop_below
+    return target is not None and bool(run.progress.history) and run.progress.history[-1] < target
+
+
+def _check_finite(run: Run) -> None:
+    (total,) = run.world.sum([float(run.progress.running[0])])
+    if not math.isfinite(total):
+        raise RunError(
+            f"The loss is not finite ({total}) by step {run.progress.step}; the last good checkpoint is kept. "
+            "A lower learning rate (optimizer.lr) or train.grad_clip may help."
+        )

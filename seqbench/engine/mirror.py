@@ -1,0 +1,108 @@
+"""Dashboards that mirror metrics.jsonl: Weights & Biases, TensorBoard.
+
+A dashboard is never needed for a result, so an error in one is said once and the mirror goes silent; it never stops a
+run. W&B is online only when there is a key and a server that answers; else it writes an offline run to be synced later.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from seqbench.config import ConfigError
+
+CONNECT_SECONDS = 20
+
+
+class Mirror(Protocol):
+    def log(self, row: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def make_mirrors(kind: str, project: str, run_id: str, folder: Path, config: dict, say: Callable) -> list[Mirror]:
+    """The mirrors of `log.mirror`. Raises `ConfigError` where the package is not installed."""
+    if kind == "none":
+        return []
+    try:
+        inner = WandB(project, run_id, folder, config, say) if kind == "wandb" else TensorBoard(folder)
+    except ImportError as error:
+        raise ConfigError(f'log={kind} needs its package: pip install "seqbench[{kind}]".') from error
+    return [Guarded(inner, kind, say)]
+
+
+class Guarded:
+    """A mirror whose first error is said and whose later rows are dropped."""
+
+    def __init__(self, inner: Mirror, name: str, say: Callable):
+        self.inner, self.name, self.say, self.broken = inner, name, say, False
+
+    def log(self, row: dict[str, Any]) -> None:
+        self._try(lambda: self.inner.log(row))
+
+    def close(self) -> None:
+        self._try(self.inner.close)
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if self.broken:
+            return
+        try:
+            action()
+        except BaseException as error:  # whatever a dashboard raises, the run goes on
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            self.broken = True
+            self.say(f"{self.name} failed and is left out from here on: {str(error).splitlines()[:1]}")
+
+
+def flat(row: dict[str, Any]) -> dict[str, float]:
+    """`{"valid": {"nll": 1}}` as `{"valid/nll": 1}`."""
+    result: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            result.update({f"{name}/{key}": inner for key, inner in value.items()})
+        elif name != "step":
+            result[name] = value
+    return result
+
+
+class WandB:
+    def __init__(self, project: str, run_id: str, folder: Path, config: dict, say: Callable):
+        import wandb
+
+        settings = wandb.Settings(init_timeout=CONNECT_SECONDS, console="off", silent=True)
+        start = functools.partial(
+            wandb.init, project=project, id=run_id, resume="allow", dir=str(folder), config=config, settings=settings
+        )
+        online = wandb.Api is not None and wandb.login(anonymous="never", timeout=1) if _has_key(wandb) else False
+        try:
+            self.run = start(mode="online" if online else "offline")
+        except (wandb.errors.CommError, wandb.errors.UsageError) as error:
+            say(f"W&B does not answer ({str(error).splitlines()[0]}); logging offline.")
+            self.run = start(mode="offline")
+
+    def log(self, row: dict[str, Any]) -> None:
+        self.run.log(flat(row), step=row["step"])
+
+    def close(self) -> None:
+        self.run.finish()
+
+
+def _has_key(wandb) -> bool:
+    return wandb.api.api_key is not None
+
+
+class TensorBoard:
+    def __init__(self, folder: Path):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def log(self, row: dict[str, Any]) -> None:
+        for name, value in flat(row).items():
+            self.writer.add_scalar(name, value, row["step"])
+
+    def close(self) -> None:
+        self.writer.close()

@@ -1,0 +1,89 @@
+"""The record of a finished run: what was run, what it reached, and where."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqbench import __version__
+from seqbench.config import Config, hashed, run_id
+from seqbench.engine.distributed import World
+from seqbench.engine.state import Run
+
+
+def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], tested_step: int) -> dict[str, Any]:
+    """The ledger's entry. Times and rates include evaluation and, over resumed runs, every session."""
+    state = run.progress
+    return {
+        "run_id": run_id(config),
+        "status": "finished",
+        "experiment": config.experiment,
+        "config": hashed(config),
+        "seed": config.seed,
+        "selected_step": tested_step,
+        "steps": state.step,
+        "epochs": round(state.step * config.train.accumulate / run.task.n_batches("train"), 3),
+        "metrics": {**metrics, "baseline": run.task.baseline},
+        "parameters": run.network.count_parameters(),
+        "wall_seconds": round(state.seconds, 1),
+        "tokens_per_second": round(state.n_tokens / max(state.seconds, 1e-9), 1),
+        "peak_memory_mib": peak_memory_mib(run.world),
+        "n_resumed": state.n_resumed,
+        "n_processes": run.world.size,
+        "n_threads": run.world.n_threads,
+        "precision": config.train.precision,
+        "deterministic": config.train.deterministic,
+        "device": device_name(run.world),
+        "versions": versions(),
+        **commit(),
+        "task_version": run.task.version,
+    }
+
+
+def peak_memory_mib(world: World) -> float:
+    """Largest memory of this process so far, in MiB: allocated on the GPU, or resident on the CPU."""
+    if world.device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(world.device) / 2**20, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1)
+
+
+def device_name(world: World) -> str:
+    if world.device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(world.device)}"
+    cpu = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    return f"cpu: {names[0] if names else platform.processor()}"
+
+
+def versions() -> dict[str, str]:
+    packages = ("torch", "numpy", "hydra-core", "omegaconf")
+    found = {name: metadata.version(name) for name in packages}
+    return {"seqbench": __version__, "python": platform.python_version(), **found, "platform": sys.platform}
+
+
+@functools.cache
+def commit() -> dict[str, Any]:
+    """The checkout's commit, and whether the code that a run uses differs from it; nulls outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
+    # the ledger and the outputs may differ without changing a result
+    status = _git(root, "status", "--porcelain", "--", "seqbench", "conf", "pyproject.toml")
+    return {"commit": _git(root, "rev-parse", "HEAD"), "dirty": bool(status) if status is not None else None}
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, env=os.environ)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

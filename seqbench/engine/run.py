@@ -1,0 +1,200 @@
+"""From a config to a finished run: the only place that instantiates."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import inspect
+import json
+import math
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from seqbench.config import Config, ConfigError, hashed, locate, run_id, save
+from seqbench.engine.checkpoint import Checkpoints
+from seqbench.engine.distributed import World
+from seqbench.engine.log import Log, MetricsFile
+from seqbench.engine.loop import evaluate, fit
+from seqbench.engine.mirror import make_mirrors
+from seqbench.engine.record import commit, make_record
+from seqbench.engine.state import Progress, Run, restore
+from seqbench.errors import UserError
+from seqbench.network import Network, build_network
+from seqbench.optim.groups import build_optimizer
+from seqbench.report.ledger import write_record
+from seqbench.tasks.task import Task
+
+
+def run_folder(config: Config) -> Path:
+    return Path(config.output_dir) / run_id(config)
+
+
+def data_folder(config: Config) -> Path:
+    """Where prepared data live: `data_dir`, else $SEQBENCH_DATA, else the user's cache."""
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(config.data_dir or os.environ.get("SEQBENCH_DATA") or Path(cache) / "seqbench")
+
+
+def instantiate(name: str, node: dict[str, Any], **derived: Any) -> Any:
+    """The node's target with its arguments and those derived ones that its constructor takes. A `ValueError` of the
+    constructor is the user's mistake."""
+    target = locate(name, node["_target_"])
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    accepted = inspect.signature(target).parameters
+    try:
+        return target(**settings, **{key: value for key, value in derived.items() if key in accepted})
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}.") from error
+
+
+def build_task(config: Config) -> Task:
+    return instantiate("task", config.task, data_dir=data_folder(config), source=config.source)
+
+
+def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> Run:
+    """The run at step 0. Weights depend on the seed alone."""
+    torch.use_deterministic_algorithms(config.train.deterministic)
+    torch.manual_seed(config.seed)
+    network = _build_network(config, task).to(world.device)
+    steps_per_epoch = math.ceil(task.n_batches("train") / config.train.accumulate)
+    max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * steps_per_epoch)
+    schedule = instantiate("schedule", config.schedule, max_steps=max_steps, steps_per_epoch=steps_per_epoch)
+    world.check_rows(task.batch("train", 0))
+    return Run(
+        task=task,
+        network=network,
+        trained=world.wrap(network),
+        optimizer=_build_optimizer(config, network),
+        schedule=schedule,
+        world=world,
+        log=log,
+        checkpoints=Checkpoints(folder / "checkpoints", log.say),
+        scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
+        evaluation=instantiate("evaluation", config.evaluation),
+        settings=config.train,
+        seed=config.seed,
+        max_steps=max_steps,
+        eval_every=config.train.eval_every or steps_per_epoch,
+        log_every=config.log.every,
+        save_every=config.checkpoint.every,
+    )
+
+
+def _build_network(config: Config, task: Task) -> Network:
+    return build_network(
+        task.io,
+        lambda d_input: instantiate("model", config.model, d_input=d_input),
+        lambda d_input, n_outputs: instantiate("head", config.head, d_input=d_input, n_outputs=n_outputs),
+        **asdict(config.network),
+    )
+
+
+def _build_optimizer(config: Config, network: Network):
+    def make(target, parameters, settings):
+        node = {"_target_": target or config.optimizer["_target_"], **settings}
+        return instantiate("optimizer", node, params=parameters)
+
+    settings = {key: value for key, value in config.optimizer.items() if key != "_target_"}
+    try:
+        return build_optimizer(network, network.parameter_groups(), make, settings)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
+
+
+def train(config: Config, world: World) -> dict[str, Any] | None:
+    """Train (or go on training) and test; the record, in process 0. Raises `UserError`, `RunError`."""
+    folder = run_folder(config)
+    try:
+        task = build_task(config) if world.leads else None
+        world.barrier()  # process 0 has prepared the data
+        task = task or build_task(config)
+        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
+        run = build(config, world, log, task, folder)  # all of it before anything is written
+        with _locked(folder) if world.leads else contextlib.nullcontext():
+            world.barrier()
+            return _train(config, run, folder)
+    except OSError as error:
+        raise _disk_error(error, folder) from error
+
+
+def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
+    commit()  # as it stands at the start, not when the run ends
+    payload = run.checkpoints.load_last()
+    if payload is not None:
+        restore(run, payload)
+        run.log.say(f"Resuming {folder.name} at step {run.progress.step}.")
+    if run.world.leads:
+        run.log.file.truncate(run.progress.step)
+        save(config, folder / "config.yaml")
+        settings = config.log
+        run.log.mirrors = make_mirrors(
+            settings.mirror, settings.project, folder.name, folder, hashed(config), run.log.say
+        )
+        counts = run.network.count_parameters()
+        run.log.say(f"Run {folder.name}: {counts['total']:,} parameters, {counts['recurrent']:,} of them recurrent.")
+    try:
+        fit(run)
+        return _finish(config, run, folder)
+    finally:
+        run.log.close()
+
+
+def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
+    run.world.barrier()
+    tested_step = run.progress.step
+    if config.train.select == "best":
+        best = run.checkpoints.load_best()
+        run.network.load_state_dict(best["network"])
+        tested_step = Progress(**best["progress"]).step
+    metrics = {split: evaluate(run, split, run.evaluation) for split in ("valid", "test")}
+    if not run.world.leads:
+        return None
+    record = make_record(config, run, metrics, tested_step)
+    write_record(record, Path(config.results_dir) / "runs")
+    partial = folder / "record.json.partial"
+    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, folder / "record.json")
+    return record
+
+
+def finished(config: Config) -> dict[str, Any] | None:
+    """The record of this run if it has finished already."""
+    path = run_folder(config) / "record.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def start_over(config: Config) -> None:
+    """Drop what an earlier run of this id has left."""
+    folder = run_folder(config)
+    if folder.exists():
+        with _locked(folder):
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != "lock":
+                    path.unlink()
+
+
+def _locked(folder: Path):
+    """Exclusive use of a run folder; released by the system if the process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+
+
+def _disk_error(error: OSError, folder: Path) -> UserError:
+    path = error.filename or folder
+    if error.errno == errno.ENOSPC:
+        return UserError(
+            f"No space left on the disk of {path}; the last good checkpoint is kept: free space, run the command again."
+        )
+    return UserError(f"Cannot write {path}: {error.strerror or error}.")

@@ -1,0 +1,89 @@
+"""What a run is while it runs, and how it is saved and restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqbench.engine.checkpoint import Checkpoints
+from seqbench.engine.distributed import World
+from seqbench.engine.log import Log
+from seqbench.network import Network
+from seqbench.optim.groups import GroupedOptimizer
+from seqbench.tasks.task import Task
+from seqbench.types import State
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Progress:
+    """Where a run stands; with weights and optimizer, what a checkpoint holds."""
+
+    step: int = 0
+    carry: State = None
+    history: list[float] = field(default_factory=list)  # selection metric on valid, one an evaluation
+    history_steps: list[int] = field(default_factory=list)
+    running: list[float] = field(default_factory=lambda: [0.0, 0.0])  # (loss, targets) since the last evaluation
+    n_tokens: int = 0
+    seconds: float = 0.0
+    n_resumed: int = 0
+
+    def best_step(self) -> int:
+        return self.history_steps[self.history.index(min(self.history))]
+
+
+@dataclass
+class Run:
+    """Everything the loop works on, built by `run.py`."""
+
+    task: Task
+    network: Network
+    trained: nn.Module  # `network`, or its wrapper for several processes
+    optimizer: GroupedOptimizer
+    schedule: Any
+    world: World
+    log: Log
+    checkpoints: Checkpoints
+    scaler: torch.amp.GradScaler
+    evaluation: Any
+    settings: Any  # TrainConfig
+    seed: int
+    max_steps: int
+    eval_every: int
+    log_every: int
+    save_every: int | None
+    progress: Progress = field(default_factory=Progress)
+
+    def autocast(self):
+        dtype = PRECISIONS.get(self.settings.precision)
+        return torch.autocast(self.world.device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def save(run: Run, best: bool) -> None:
+    """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state."""
+    carry = run.world.gather_state(run.progress.carry)
+    if not run.world.leads:
+        return
+    run.progress.running[0] = float(run.progress.running[0])
+    payload = {
+        "network": run.network.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "scaler": run.scaler.state_dict(),
+        "progress": {**vars(run.progress), "carry": carry},
+    }
+    run.log.file.sync()
+    run.checkpoints.save(payload, run.progress.step, best)
+
+
+def restore(run: Run, payload: dict[str, Any]) -> None:
+    """Stand where the checkpoint stood."""
+    run.network.load_state_dict(payload["network"])
+    run.optimizer.load_state_dict(payload["optimizer"])
+    run.scaler.load_state_dict(payload["scaler"])
+    run.progress = Progress(**payload["progress"])
+    run.progress.carry = run.world.shard_state(run.progress.carry)
+    run.progress.n_resumed += 1

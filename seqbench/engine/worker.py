@@ -1,0 +1,91 @@
+"""A process that trains a saved config: `python -m seqbench.engine.worker <config.yaml>`, alone or under torchrun.
+
+It never composes: the config file is the run. An error is left in `error-<rank>.json` beside the config, for the process
+that started this one to show.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from seqbench.config import Config, load, save
+from seqbench.engine.distributed import World, worker_command
+from seqbench.engine.run import build_task, run_folder, train
+from seqbench.errors import RunError, UserError
+
+
+def main(path: Path) -> int:
+    config = load(path)
+    try:
+        world = World(config.train)
+        train(config, world)
+    except (UserError, RunError) as error:
+        _leave(path, {"kind": type(error).__name__, "user": isinstance(error, UserError), "text": str(error)})
+        os._exit(2 if isinstance(error, UserError) else 1)  # without waiting for the others in a collective
+    except BaseException:
+        _leave(path, {"kind": "bug", "user": False, "text": traceback.format_exc()})
+        os._exit(1)
+    world.close()
+    return 0
+
+
+def _leave(path: Path, error: dict[str, Any]) -> None:
+    name = f"error-{os.environ.get('RANK', '0')}.json"
+    (path.parent / name).write_text(json.dumps(error))
+    sys.stdout.flush()
+
+
+def run_in_processes(config: Config) -> dict[str, Any]:
+    """Train in `train.nproc` new processes; the record. The first error of any of them is raised here."""
+    build_task(config)  # prepares the data, or says what is missing, before anything is written
+    folder = run_folder(config)
+    place = folder / "launch"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for old in place.glob("error-*.json"):
+            old.unlink()
+        save(config, place / "config.yaml")
+    except OSError as error:
+        raise UserError(f"Cannot write {error.filename or place}: {error.strerror}.") from error
+    command = worker_command(place / "config.yaml", config.train.nproc)
+    quiet = subprocess.PIPE if config.train.nproc > 1 else None  # torchrun's own report repeats the workers' errors
+    process = subprocess.Popen(command, stderr=quiet, start_new_session=True)
+    try:
+        _, said = process.communicate()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if process.returncode:
+        raise _first_error(place, process.returncode, (said or b"").decode(errors="replace"))
+    return json.loads((folder / "record.json").read_text())
+
+
+def _first_error(place: Path, code: int, said: str) -> Exception:
+    errors = sorted(place.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    if not errors:
+        tail = said.strip().splitlines()[-1:] if said else []
+        return RunError(f"A worker process died with code {code} and no error of its own. {' '.join(tail)}".strip())
+    error = json.loads(errors[0].read_text())
+    rank = errors[0].stem.rpartition("-")[2]
+    if error["user"]:
+        shutil.rmtree(place)
+        with contextlib.suppress(OSError):
+            place.parent.rmdir()  # only if the run had never begun
+        return UserError(error["text"])
+    if error["kind"] == "RunError":
+        return RunError(error["text"])
+    return RunError(f"Process {rank} failed:\n{error['text'].rstrip()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

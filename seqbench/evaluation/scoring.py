@@ -1,0 +1,46 @@
+"""Plain evaluation: every target of a split scored once, with the state carried from batch to batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from seqbench.network import Network, select
+from seqbench.types import Batch
+
+Sums = dict[str, tuple[float, int]]  # metric -> (sum over targets, number of targets)
+
+
+@torch.no_grad()
+def score(network: Network, batches: Iterable[Batch], name: str) -> Sums:
+    """The network's loss summed over all batches, under `name`. Sums in float64."""
+    total, count, state = 0.0, 0, None
+    for batch in batches:
+        loss_sum, state, _ = network(batch, None if batch.reset else state)
+        total += loss_sum.double()
+        count += batch.count()
+    return {name: (float(total), count)}
+
+
+@torch.no_grad()
+def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> Sums:
+    """`nll` over all scored targets, and `accuracy` over those that are not the blank class 0 (at least `counted` of
+    each sequence's last targets)."""
+    nll, n_targets, correct, n_symbols = 0.0, 0, 0, 0
+    for batch in batches:
+        y_BTD, _, _ = network.features(batch.inputs)
+        y_ND, target_N = select(y_BTD, batch)
+        log_probs_NC = network.head.log_probs(y_ND)
+        nll -= log_probs_NC.gather(1, target_N.unsqueeze(1)).double().sum()
+        n_targets += len(target_N)
+        guess_BK = network.head.log_probs(y_BTD[:, -counted:].flatten(0, 1)).argmax(-1)
+        symbol_BK = batch.targets[:, -counted:].flatten()
+        correct += _matches(guess_BK, symbol_BK)
+        n_symbols += len(symbol_BK)
+    return {"nll": (float(nll), n_targets), "accuracy": (float(correct), n_symbols)}
+
+
+def _matches(guess_N: Tensor, target_N: Tensor) -> int:
+    return int((guess_N == target_N).sum())

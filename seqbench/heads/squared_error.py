@@ -1,0 +1,30 @@
+"""Linear regression: one linear layer and the squared error.
+
+Shapes: N targets, D features, R real outputs.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SquaredError(nn.Module):
+    """Prediction V y + b; V by Glorot's uniform, b zero."""
+
+    def __init__(self, d_input: int, n_outputs: int):
+        super().__init__()
+        self.linear = nn.Linear(d_input, n_outputs)
+        nn.init.xavier_uniform_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def loss_sum(self, y_ND: Tensor, target_NR: Tensor) -> Tensor:
+        """Squared error summed over targets (and over a target's R components), a scalar."""
+        return F.mse_loss(self.linear(y_ND).float(), target_NR, reduction="sum")
+
+    def predict(self, y_ND: Tensor) -> Tensor:
+        """(N, R) predictions."""
+        return self.linear(y_ND).float()
+
+    def after_step(self) -> None:
+        """Nothing to keep up between steps."""

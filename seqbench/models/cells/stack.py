@@ -1,0 +1,72 @@
+"""Layers of torch's fused recurrences, one above the other, with dropout between them.
+
+One `nn.LSTM` or `nn.GRU` a layer instead of `num_layers`: cuDNN draws its own inter-layer dropout masks, which no seed
+reproduces (pytorch#104697); ours come from torch's generator.
+
+Shapes: B batch, T time, D features, H hidden size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqbench.types import Backbone, ParameterGroup, State, tree_map
+
+INITS = ("uniform", "glorot", "orthogonal")
+
+
+class RecurrentStack(Backbone):
+    """`layers` in order, each fed the one below after `dropout`. State: a tuple, one entry a layer: (B, H), or
+    (hidden, cell) of such for an LSTM."""
+
+    def __init__(self, layers: Sequence[nn.RNNBase], dropout: float):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.dropout = dropout
+        self.d_output = layers[-1].hidden_size
+        self._d_input = layers[0].input_size
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
+        if not x.is_floating_point():
+            x = F.one_hot(x, self._d_input).to(self.layers[0].weight_ih_l0.dtype)
+        new_state = []
+        for index, layer in enumerate(self.layers):
+            if index > 0:
+                x = F.dropout(x, self.dropout, self.training)
+            before = None if state is None else tree_map(lambda tensor: tensor.unsqueeze(0), state[index])
+            x, after = layer(x, before)
+            new_state.append(tree_map(lambda tensor: tensor.squeeze(0), after))
+        return x, tuple(new_state), None
+
+    def parameter_groups(self) -> dict[str, ParameterGroup]:
+        return {"recurrent": ParameterGroup([layer.weight_hh_l0 for layer in self.layers])}
+
+
+def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
+    """Fill one layer's weights and biases in place.
+
+    uniform: all of U(-r, r), r = `init_range` or torch's 1/sqrt(H). glorot: Glorot's uniform over the joint kernel of
+    shape (D + H, gates * H), as TF1's BasicLSTMCell and GRUCell have it, biases zero. orthogonal: each recurrent gate
+    an orthogonal matrix, input weights Glorot, biases zero.
+    """
+    if init not in INITS:
+        raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
+    hidden_size, gates = layer.hidden_size, layer.weight_hh_l0.shape[0] // layer.hidden_size
+    if init == "uniform":
+        bound = 1 / math.sqrt(hidden_size) if init_range is None else init_range
+        for parameter in layer.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        return
+    nn.init.zeros_(layer.bias_ih_l0)
+    nn.init.zeros_(layer.bias_hh_l0)
+    bound = math.sqrt(6 / (layer.input_size + hidden_size + gates * hidden_size))
+    nn.init.uniform_(layer.weight_ih_l0, -bound, bound)
+    if init == "glorot":
+        nn.init.uniform_(layer.weight_hh_l0, -bound, bound)
+    else:
+        for gate_HH in layer.weight_hh_l0.data.split(hidden_size):
+            nn.init.orthogonal_(gate_HH)

@@ -1,0 +1,94 @@
+"""The network that is trained: embedding, backbone, head.
+
+Shapes: B batch, T time, D features, N scored targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqbench.types import Backbone, Batch, ParameterGroup, State, TaskIO
+
+
+class Network(nn.Module):
+    """`forward(batch, state)` gives (loss_sum, state, aux): the loss summed over the batch's scored targets in the
+    task's unit, the state that continues the sequence, and the backbone's auxiliary loss or None."""
+
+    def __init__(
+        self,
+        embedding: nn.Embedding | None,
+        backbone: Backbone,
+        head: nn.Module,
+        dropout_input: float,
+        dropout_output: float,
+    ):
+        super().__init__()
+        self.embedding = embedding
+        self.backbone = backbone
+        self.head = head
+        self.dropout_input = dropout_input
+        self.dropout_output = dropout_output
+
+    def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        y_BTD, state, aux = self.features(batch.inputs, state)
+        y_ND, targets = select(y_BTD, batch)
+        return self.head.loss_sum(y_ND, targets), state, aux
+
+    def features(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        """What the head reads: (y_BTD, state, aux)."""
+        x = inputs if self.embedding is None else self.embedding(inputs)
+        if self.dropout_input and x.is_floating_point():
+            x = F.dropout(x, self.dropout_input, self.training)
+        y_BTD, state, aux = self.backbone(x, state)
+        return F.dropout(y_BTD, self.dropout_output, self.training), state, aux
+
+    def parameter_groups(self) -> dict[str, ParameterGroup]:
+        return self.backbone.parameter_groups()
+
+    def count_parameters(self) -> dict[str, int]:
+        """Trainable reals: those of the hidden-to-hidden maps ("recurrent") and all ("total")."""
+        recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters
+        return {"recurrent": _count(recurrent), "total": _count(self.parameters())}
+
+    def after_step(self) -> None:
+        self.backbone.after_step()
+        self.head.after_step()
+
+
+def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Features and targets of the scored positions, both flattened: (N, D) and (N, ...)."""
+    if batch.valid_BT is not None:
+        return y_BTD[batch.valid_BT], batch.targets[batch.valid_BT]
+    return y_BTD.flatten(0, 1), batch.targets.flatten(0, 1)
+
+
+def build_network(
+    io: TaskIO,
+    make_backbone: Callable[[int], Backbone],
+    make_head: Callable[[int, int], nn.Module],
+    embedding: str,
+    d_embed: int,
+    dropout_input: float,
+    dropout_output: float,
+    init_range: float | None,
+) -> Network:
+    """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "one_hot", or
+    "auto": what the task's protocol says."""
+    if io.n_tokens is None:
+        table, d_input = None, io.n_features
+    elif embedding == "one_hot" or (embedding == "auto" and io.one_hot):
+        table, d_input = None, io.n_tokens
+    else:
+        table, d_input = nn.Embedding(io.n_tokens, d_embed), d_embed
+        if init_range is not None:
+            nn.init.uniform_(table.weight, -init_range, init_range)
+    backbone = make_backbone(d_input)
+    head = make_head(backbone.d_output, io.n_outputs)
+    return Network(table, backbone, head, dropout_input, dropout_output)
+
+
+def _count(parameters) -> int:
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)

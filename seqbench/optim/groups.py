@@ -1,0 +1,87 @@
+"""Optimizers by parameter group: one for each group that the config gives a class of its own, one for the rest.
+
+A group's learning rate is `groups.<name>.lr` where the config gives one, else the optimizer's times the group's
+`lr_scale`; the schedule's factor multiplies both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqbench.types import ParameterGroup
+
+MAIN = "main"
+
+
+class GroupedOptimizer:
+    """Several optimizers over disjoint named parameter groups, stepped together."""
+
+    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]):
+        self.optimizers = dict(optimizers)
+        # relative-step Adafactor has no lr; the schedule then scales its own step
+        self._base = [(group, group["lr"]) for optimizer in self.all() for group in optimizer.param_groups]
+
+    def all(self) -> list[torch.optim.Optimizer]:
+        return list(self.optimizers.values())
+
+    def set_factor(self, factor: float) -> None:
+        """Set each group's learning rate to its base times `factor`."""
+        for group, base in self._base:
+            group["lr" if base is not None else "lr_factor"] = factor * base if base is not None else factor
+
+    def lr(self) -> float:
+        """The first group's learning rate as it stands (its factor, where it has no rate of its own)."""
+        group, base = self._base[0]
+        return group["lr"] if base is not None else group["lr_factor"]
+
+    def zero_grad(self) -> None:
+        for optimizer in self.all():
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])
+        base = [value for _, value in self._base]
+        groups = [group for optimizer in self.all() for group in optimizer.param_groups]
+        self._base = list(zip(groups, base, strict=True))  # loading replaces the group dictionaries
+
+
+def build_optimizer(
+    network: nn.Module,
+    named: Mapping[str, ParameterGroup],
+    make: Callable[[str | None, list[dict[str, Any]], Mapping[str, Any]], torch.optim.Optimizer],
+    settings: Mapping[str, Any],
+) -> GroupedOptimizer:
+    """`settings` is the config node without `_target_`, with `groups`; `make(target, params, settings)` constructs one
+    optimizer (`target` None: the node's own class). Raises `ValueError` for a group that the network has not got."""
+    settings = dict(settings)
+    overrides: dict[str, dict[str, Any]] = {name: dict(value) for name, value in (settings.pop("groups") or {}).items()}
+    for name in overrides:
+        if name not in named:
+            known = ", ".join(named) or "none"
+            raise ValueError(f"optimizer.groups.{name} names no parameter group of this network; it has: {known}")
+    apart = {id(parameter) for group in named.values() for parameter in group.parameters}
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    shared: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in apart]}]
+    optimizers = {}
+    for name, group in named.items():
+        own = overrides.get(name, {})
+        parameters = [parameter for parameter in group.parameters if parameter.requires_grad]
+        if not parameters:
+            continue
+        target = own.pop("_target_", None)
+        if target is not None:
+            optimizers[name] = make(target, [{"params": parameters}], own)
+            continue
+        if "lr" not in own and settings["lr"] is not None:
+            own["lr"] = settings["lr"] * group.lr_scale
+        shared.append({"params": parameters, **own})
+    filled = [group for group in shared if group["params"]]
+    return GroupedOptimizer({MAIN: make(None, filled, settings), **optimizers} if filled else optimizers)

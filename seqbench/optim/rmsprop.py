@@ -1,0 +1,54 @@
+"""RMSprop as TensorFlow 1 has it (tf.train.RMSPropOptimizer), which the orthogonal RNN papers' runs depend on.
+
+    s_t = d s_{t-1} + (1 - d) g_t^2,  s_0 = 1        m_t = mu m_{t-1} + lr g_t / sqrt(s_t + eps)        x_t = x_{t-1} - m_t
+
+Two things differ from `torch.optim.RMSprop`: the mean square starts at one, so small gradients take small steps for the
+first hundred or so (a built-in warm-up), and epsilon stands inside the root.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class RMSpropTF(torch.optim.Optimizer):
+    """`decay` is d, `momentum` mu. Defaults are TF1's."""
+
+    def __init__(self, params, lr: float = 1e-3, decay: float = 0.9, momentum: float = 0.0, eps: float = 1e-10):
+        super().__init__(params, {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._step_group(group)
+        return loss
+
+    def _step_group(self, group: dict) -> None:
+        params = [p for p in group["params"] if p.grad is not None]
+        if not params:
+            return
+        grads = [p.grad for p in params]
+        squares = [self._slot(p, "mean_square", 1.0) for p in params]
+        torch._foreach_mul_(squares, group["decay"])
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - group["decay"])
+        roots = torch._foreach_add(squares, group["eps"])
+        torch._foreach_sqrt_(roots)
+        updates = torch._foreach_div(grads, roots)
+        if group["momentum"] == 0:
+            torch._foreach_add_(params, updates, alpha=-group["lr"])
+            return
+        momenta = [self._slot(p, "momentum", 0.0) for p in params]
+        torch._foreach_mul_(momenta, group["momentum"])
+        torch._foreach_add_(momenta, updates, alpha=group["lr"])
+        torch._foreach_sub_(params, momenta)
+
+    def _slot(self, parameter: Tensor, name: str, start: float) -> Tensor:
+        state = self.state[parameter]
+        if name not in state:
+            state[name] = torch.full_like(parameter, start)
+        return state[name]

@@ -1,0 +1,73 @@
+"""Learning-rate schedules: `schedule(step, history)` is the factor on every group's learning rate at a step.
+
+Pure functions: `step` counts from 0 and `history` holds the selection metric on valid at each evaluation so far (lower
+is better), so nothing needs saving. `max_steps` and `steps_per_epoch` are handed over by the engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+class Constant:
+    """1 throughout."""
+
+    def __call__(self, step: int, history: Sequence[float]) -> float:
+        return 1.0
+
+
+class EpochDecay:
+    """1 for `flat_epochs` epochs, then divided by `divide_by` at the start of each further epoch (Zaremba et al. 2014,
+    with the TF tutorial's count: exactly `flat_epochs` epochs at the full rate)."""
+
+    def __init__(self, steps_per_epoch: int, flat_epochs: int, divide_by: float):
+        self.steps_per_epoch, self.flat_epochs, self.divide_by = steps_per_epoch, flat_epochs, divide_by
+
+    def __call__(self, step: int, history: Sequence[float]) -> float:
+        return self.divide_by ** -max(step // self.steps_per_epoch + 1 - self.flat_epochs, 0)
+
+
+class Cosine:
+    """Linear from 0 over `warmup_steps`, then half a cosine from 1 to `final` at `max_steps`."""
+
+    def __init__(self, max_steps: int, warmup_steps: int, final: float):
+        self.max_steps, self.warmup_steps, self.final = max_steps, warmup_steps, final
+
+    def __call__(self, step: int, history: Sequence[float]) -> float:
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1)
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+class InverseSqrt:
+    """Linear over `warmup_steps` to 1, then sqrt(warmup_steps / t), t = step + 1."""
+
+    def __init__(self, warmup_steps: int):
+        if warmup_steps < 1:
+            raise ValueError(f"schedule.warmup_steps is at least 1, not {warmup_steps}")
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step: int, history: Sequence[float]) -> float:
+        return min((step + 1) / self.warmup_steps, math.sqrt(self.warmup_steps / (step + 1)))
+
+
+class Plateau:
+    """Divided by `divide_by` each time `patience` evaluations in a row have not beaten the best before them."""
+
+    def __init__(self, divide_by: float, patience: int):
+        if patience < 1:
+            raise ValueError(f"schedule.patience is at least 1, not {patience}")
+        self.divide_by, self.patience = divide_by, patience
+
+    def __call__(self, step: int, history: Sequence[float]) -> float:
+        factor, best, waited = 1.0, math.inf, 0
+        for value in history:
+            if value < best:
+                best, waited = value, 0
+                continue
+            waited += 1
+            if waited == self.patience:
+                factor, waited = factor / self.divide_by, 0
+        return factor

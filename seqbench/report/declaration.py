@@ -1,0 +1,201 @@
+"""What results/tables.yaml declares: which tables there are, their columns, their rows and the published numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqbench.errors import UserError
+from seqbench.report.ledger import COUNTS, SPLITS
+
+TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
+    "C": "seen in the official code",
+    "P": "seen in the paper",
+    "T": "seen in a third party's quotation",
+    "D": "derived",
+    "CODE": "seen in the official code",
+    "TEXT": "seen in the paper",
+    "3P": "seen in a third party's quotation",
+    "CALC": "derived",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of measured values, `metric` (a path into the record such as `test.nll`) under `format`, or of the
+    numbers `published` for such a path, which are printed as the source prints them."""
+
+    heading: str
+    metric: str | None = None
+    published: str | None = None
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number from a paper: digits as printed there, where it stands, and how it was seen (a key of `TAGS`)."""
+
+    value: str
+    source: str
+    tag: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """`experiment` None: no run of ours, a published number alone. `partial` says how much of the published training
+    the runs did; it is part of the label. `published` is by metric path."""
+
+    label: str
+    experiment: str | None
+    overrides: list[str] = field(default_factory=list)
+    published: dict[str, Published] = field(default_factory=dict)
+    partial: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; `name` is its file's name."""
+
+    name: str
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+    note: str | None = None
+
+
+def read_declaration(path: Path) -> dict[str, Table]:
+    """The declared tables by name. Raises `UserError` for whatever is unknown, missing or not cited."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
+    tables: dict[str, Table] = {}
+    for node in _list(_mapping(content, str(path), {"tables": True})["tables"], f"tables in {path}"):
+        table = _table(node, f"a table in {path}")
+        if table.name in tables:
+            raise UserError(f"{path} declares the table {table.name} twice.")
+        tables[table.name] = table
+    return tables
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """` (did you mean X?)` with the nearest valid word, or nothing if none is near."""
+    close = get_close_matches(word, list(valid), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _table(node: Any, where: str) -> Table:
+    keys = {"name": True, "title": True, "columns": True, "rows": True, "note": False}
+    node = _mapping(node, where, keys)
+    name = _text(node["name"], f"name of {where}")
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise UserError(f"The name of {where} must be lower-case letters, digits and underscores, not {name!r}.")
+    where = f"the table {name}"
+    columns = [_column(item, where) for item in _list(node["columns"], f"columns of {where}")]
+    rows = [_row(item, where) for item in _list(node["rows"], f"rows of {where}")]
+    shown = [column.published for column in columns if column.published]
+    for row in rows:
+        for metric in row.published:
+            if metric not in shown:
+                raise UserError(f"No column of {where} shows the published {metric} of the row {row.label!r}.")
+    return Table(name, _text(node["title"], f"title of {where}"), columns, rows, _note(node, where))
+
+
+def _column(node: Any, table: str) -> Column:
+    keys = {"heading": True, "metric": False, "published": False, "format": False}
+    node = _mapping(node, f"a column of {table}", keys)
+    heading = _text(node["heading"], f"heading of a column of {table}")
+    where = f"the column {heading!r} of {table}"
+    if ("metric" in node) == ("published" in node):
+        raise UserError(f"Exactly one of metric and published belongs in {where}.")
+    if "published" in node:
+        if "format" in node:
+            raise UserError(f"No format belongs in {where}: published numbers are printed as their source prints them.")
+        return Column(heading, published=_path(node["published"], where))
+    if "format" not in node:
+        raise UserError(f"format is missing in {where}.")
+    specification = _text(node["format"], f"format of {where}")
+    try:
+        format(0.5, specification)
+    except ValueError as error:
+        raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
+    return Column(heading, metric=_path(node["metric"], where), format=specification)
+
+
+def _row(node: Any, table: str) -> Row:
+    optional = ("overrides", "published", "partial", "note")
+    node = _mapping(node, f"a row of {table}", {"label": True, "experiment": True} | dict.fromkeys(optional, False))
+    label = _text(node["label"], f"label of a row of {table}")
+    where = f"the row {label!r} of {table}"
+    experiment = None if node["experiment"] is None else _text(node["experiment"], f"experiment of {where}")
+    overrides = [
+        _text(item, f"an override of {where}") for item in _list(node.get("overrides", []), f"overrides of {where}")
+    ]
+    published = _any_mapping(node.get("published", {}), f"published of {where}")
+    citations = {_path(metric, where): _published(item, f"published of {where}") for metric, item in published.items()}
+    if experiment is None and (overrides or "partial" in node or not published):
+        raise UserError(f"Without an experiment, {where} holds published numbers, and no overrides or partial.")
+    partial = _text(node["partial"], f"partial of {where}") if "partial" in node else None
+    return Row(label, experiment, overrides, citations, partial, _note(node, where))
+
+
+def _published(node: Any, where: str) -> Published:
+    node = _mapping(node, where, {"value": True, "source": True, "tag": True})
+    tag, value = str(node["tag"]), node["value"]
+    if tag not in TAGS:
+        raise UserError(f"The tag {tag!r} of {where} is none of {', '.join(TAGS)}: only numbers seen are published.")
+    try:
+        float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
+    except ValueError as error:
+        raise UserError(f"The value of {where} must be a number, not {value!r}.") from error
+    return Published(str(value), _text(node["source"], f"source of {where}"), tag)
+
+
+def _path(path: Any, where: str) -> str:
+    """A path into a record; whether the metric itself exists is known once there are records."""
+    head, dot, tail = str(path).partition(".")
+    if (dot and tail and head in (*SPLITS, "parameters")) or path in COUNTS:
+        return str(path)
+    valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
+    raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")
+
+
+def _mapping(node: Any, where: str, keys: dict[str, bool]) -> dict[str, Any]:
+    """`node` if its keys are among `keys` and all those are there whose value is true."""
+    node = _any_mapping(node, where)
+    for key in node:
+        if key not in keys:
+            raise UserError(f"{key!r} is not a key of {where}{did_you_mean(str(key), keys)}.")
+    for key, required in keys.items():
+        if required and key not in node:
+            raise UserError(f"{key} is missing in {where}.")
+    return node
+
+
+def _any_mapping(node: Any, where: str) -> dict[Any, Any]:
+    if not isinstance(node, dict):
+        raise UserError(f"{where} must be a mapping, not {node!r}.")
+    return node
+
+
+def _list(node: Any, where: str) -> list[Any]:
+    if not isinstance(node, list):
+        raise UserError(f"{where} must be a list, not {node!r}.")
+    return node
+
+
+def _text(node: Any, where: str) -> str:
+    if not isinstance(node, str) or not node.strip():
+        raise UserError(f"{where} must be text, not {node!r}.")
+    return " ".join(node.split())
+
+
+def _note(node: dict[str, Any], where: str) -> str | None:
+    return _text(node["note"], f"note of {where}") if "note" in node else None

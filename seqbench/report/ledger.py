@@ -1,0 +1,157 @@
+"""The ledger: one JSON file for each run, `<run_id>.json`, and nothing else that a table is made from."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from seqbench.errors import UserError
+
+SPLITS = ("train", "valid", "test", "baseline")
+COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")
+
+# what JSON may hold for a field of `Record`, by the words of its annotation
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "dict": (dict,),
+    "None": (type(None),),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as the ledger holds it.
+
+    `config` is what determines the results, resolved; `metrics` is split -> metric -> number, with the memoryless
+    "baseline" as a split of its own, maybe empty; `parameters` holds counts. None is a number that was not measured
+    or was not finite. `experiment` is informational: rows of tables find their records by `config`.
+    """
+
+    run_id: str
+    status: str
+    experiment: str | None
+    config: dict
+    seed: int
+    selected_step: int | None
+    steps: int
+    epochs: float | None
+    metrics: dict
+    parameters: dict
+    wall_seconds: float
+    tokens_per_second: float | None
+    peak_memory_mib: float | None
+    device: str
+    n_processes: int
+    n_threads: int
+    precision: str
+    deterministic: bool
+    versions: dict
+    commit: str | None
+    dirty: bool
+    task_version: dict
+
+    def values(self) -> dict[str, float | None]:
+        """Every number that a column may show, by its path: `test.nll`, `parameters.total`, `steps`."""
+        numbers: dict[str, float | None] = {
+            "steps": self.steps,
+            "selected_step": self.selected_step,
+            "epochs": self.epochs,
+            "wall_seconds": self.wall_seconds,
+            "tokens_per_second": self.tokens_per_second,
+            "peak_memory_mib": self.peak_memory_mib,
+        }
+        numbers |= {f"parameters.{name}": count for name, count in self.parameters.items()}
+        for split, metrics in self.metrics.items():
+            numbers |= {f"{split}.{metric}": value for metric, value in metrics.items()}
+        return numbers
+
+
+def write_record(record: dict[str, Any], folder: Path) -> Path:
+    """Write a run's record to `<folder>/<run_id>.json`, whole or not at all, and return the path.
+
+    A number that is not finite (a perplexity can overflow) is written as null, since JSON has no word for it. Raises
+    `ValueError` for a record that `read_ledger` would refuse.
+    """
+    record = _finite(record)
+    problem = _problem(record)
+    if problem:
+        raise ValueError(f"the record {problem}")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record['run_id']}.json"
+    draft = folder / f".{record['run_id']}.{os.getpid()}.tmp"  # not *.json: a reader never sees half a record
+    text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    with draft.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return path
+
+
+def read_ledger(folder: Path) -> list[Record]:
+    """All records of a ledger, sorted by run_id.
+
+    Raises `UserError` if the folder or a record cannot be read, or a record lacks a key. Keys that this version does
+    not know are left out.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: the ledger is made by the first run that finishes.")
+    return sorted((_read(path) for path in folder.glob("*.json")), key=lambda record: record.run_id)
+
+
+def _read(path: Path) -> Record:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+        raise UserError(f"{path} cannot be read as a run's record: {error}.") from error
+    problem = _problem(content)
+    if problem:
+        raise UserError(f"{path} {problem}.")
+    if content["run_id"] != path.stem:
+        raise UserError(f"{path} holds the run {content['run_id']}: a copy would count a run twice.")
+    return Record(**{field.name: content[field.name] for field in fields(Record)})
+
+
+def _problem(content: Any) -> str | None:
+    """What is wrong with a record, as the end of a sentence; None if nothing is."""
+    if not isinstance(content, dict):
+        return "is not a JSON object"
+    missing = [field.name for field in fields(Record) if field.name not in content]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    for field in fields(Record):
+        kinds = [kind for name in str(field.type).split(" | ") for kind in _KINDS[name]]
+        value = content[field.name]
+        if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
+            return f"has {value!r} for {field.name}, where {field.type} belongs"
+    for split, metrics in content["metrics"].items():
+        if split not in SPLITS or not isinstance(metrics, dict):
+            return f"has metrics.{split}, where a mapping for one of {', '.join(SPLITS)} belongs"
+    for key in ("name", "version"):
+        if key not in content["task_version"]:
+            return f"lacks task_version.{key}"
+    model = content["config"].get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("_target_"), str):
+        return "lacks config.model._target_"
+    groups = {"parameters": content["parameters"]}
+    groups |= {f"metrics.{split}": metrics for split, metrics in content["metrics"].items()}
+    for group, numbers in groups.items():
+        for name, number in numbers.items():
+            if isinstance(number, bool) or not isinstance(number, (int, float, type(None))):
+                return f"has {number!r} for {group}.{name}, where a number belongs"
+    return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

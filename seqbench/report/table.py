@@ -1,0 +1,196 @@
+"""From records to the cells of a table: which records a row stands for, and what they say together."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seqbench.errors import UserError
+from seqbench.report.declaration import TAGS, Column, Row, Table, did_you_mean
+from seqbench.report.ledger import Record
+
+Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
+MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    mark: str = ""  # of a footnote: a number for a source, a letter for a note
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table in plain text, before Markdown or LaTeX. `footnotes` are (mark, text); `origin` says which runs,
+    commits and machines the numbers come from."""
+
+    name: str
+    title: str
+    headings: list[str]
+    rows: list[list[Cell]]
+    note: str | None
+    footnotes: list[tuple[str, str]]
+    origin: list[str]
+
+
+def belongs(record: Record, config: dict[str, Any]) -> bool:
+    """Whether a record was made with `config`, whatever the seed.
+
+    Both configs are sections (`model`, `train`) of settings (`lr`), and every setting that the record has must be
+    there with the same value. One that only `config` has came to the project later and is passed over: its default
+    keeps old results. A setting's value is compared whole, so `optimizer.groups` with a group more is another setting.
+    """
+    current = json.loads(json.dumps(config))  # tuples and int keys as the record's file holds them
+    for section, settings in record.config.items():
+        if section == "seed":
+            continue
+        if section not in current:
+            return False
+        if not isinstance(settings, dict) or not isinstance(current[section], dict):
+            if not _same(settings, current[section]):
+                return False
+        elif any(key not in current[section] or not _same(settings[key], current[section][key]) for key in settings):
+            return False
+    return True
+
+
+def select(records: list[Record], config: dict[str, Any]) -> list[Record]:
+    """The records made with `config`, one for each seed, sorted by run_id.
+
+    Where a seed was run by an earlier version of the project and again by a later one, the record that says more
+    about its config, the later one, stands. Raises `UserError` if the rest were made from different data.
+    """
+    by_seed: dict[int, Record] = {}
+    for record in sorted(records, key=lambda record: (_n_settings(record), record.run_id)):
+        if belongs(record, config):
+            by_seed[record.seed] = record
+    found = sorted(by_seed.values(), key=lambda record: record.run_id)
+    for record in found[1:]:
+        if record.task_version != found[0].task_version:
+            raise UserError(
+                f"The runs {found[0].run_id} and {record.run_id} have one config but different task versions "
+                f"({found[0].task_version} and {record.task_version}) and cannot be averaged; remove the older record."
+            )
+    return found
+
+
+def aggregate(records: list[Record], path: str, specification: str) -> str:
+    """Mean ± sample standard deviation over seeds, and their number; one seed has no deviation.
+
+    What is no measurement (a parameter count, a baseline) and the same in all records stands alone.
+    """
+    numbers = [record.values().get(path) for record in records]
+    seen = [number for number in numbers if number is not None]
+    if not seen:
+        return MISSING
+    mean = format(statistics.fmean(seen), specification)
+    if path.partition(".")[0] not in ("train", "valid", "test") and len(set(seen)) == 1:
+        return mean
+    if len(seen) == 1:
+        return f"{mean} (n=1)"
+    return f"{mean} ± {format(statistics.stdev(seen), specification)} (n={len(seen)})"
+
+
+def fill(table: Table, records: list[Record], compose: Compose) -> Grid:
+    """The table's cells. Raises `UserError` if a row cannot be composed or a column names a metric no run has."""
+    finished = [record for record in records if record.status == "finished"]
+    others = [record for record in records if record.status != "finished"]
+    found: list[list[Record]] = []
+    left_out: list[Record] = []
+    for row in table.rows:
+        config = _compose(table, row, compose)
+        found.append(select(finished, config) if config is not None else [])
+        left_out += [record for record in others if config is not None and belongs(record, config)]
+    for column in table.columns:
+        _check_column(table, column, [record for group in found for record in group])
+
+    footnotes: dict[str, str] = {}  # text -> mark, in order of appearance
+    rows = []
+    for row, group in zip(table.rows, found, strict=True):
+        label = f"{row.label} (partial: {row.partial})" if row.partial else row.label
+        cells = [Cell(label, _mark(footnotes, row.note, letter=True) if row.note else "")]
+        rows.append(cells + [_cell(column, row, group, footnotes) for column in table.columns])
+    headings = ["Model", *(column.heading for column in table.columns)]
+    marked = [(mark, text) for text, mark in footnotes.items()]
+    return Grid(table.name, table.title, headings, rows, table.note, marked, _origin(table, found, left_out))
+
+
+def _compose(table: Table, row: Row, compose: Compose) -> dict[str, Any] | None:
+    if row.experiment is None:
+        return None
+    try:
+        return compose(row.experiment, row.overrides)
+    except UserError as error:
+        raise UserError(f"The row {row.label!r} of the table {table.name} cannot be composed: {error}") from error
+
+
+def _check_column(table: Table, column: Column, records: list[Record]) -> None:
+    """A misspelt metric would be a column of dashes. A baseline is not everywhere, so its absence is no mistake."""
+    if column.metric is None or column.metric.startswith("baseline.") or not records:
+        return
+    valid = sorted({path for record in records for path in record.values()})
+    if column.metric not in valid:
+        hint = did_you_mean(column.metric, valid)
+        raise UserError(f"No run of the table {table.name} has {column.metric}, a column of it{hint}.")
+
+
+def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
+    if column.metric is not None:
+        return Cell(aggregate(records, column.metric, column.format))
+    if column.published not in row.published:
+        return Cell("")
+    published = row.published[column.published]
+    return Cell(published.value, _mark(footnotes, f"{published.source} ({TAGS[published.tag]})", letter=False))
+
+
+def _mark(footnotes: dict[str, str], text: str, *, letter: bool) -> str:
+    """The mark of a footnote, new or, if it says the same, the one there is."""
+    if text not in footnotes:
+        n_before = sum(mark.isalpha() == letter for mark in footnotes.values())
+        footnotes[text] = chr(ord("a") + n_before) if letter else str(n_before + 1)
+    return footnotes[text]
+
+
+def _origin(table: Table, found: list[list[Record]], left_out: list[Record]) -> list[str]:
+    """Lines on where the numbers come from; nothing in them changes unless the ledger does."""
+    used = [record for group in found for record in group]
+    if not used and not left_out:
+        return ["No finished run yet."]
+    lines = []
+    groups = [
+        f"{row.label}: {', '.join(record.run_id for record in group)}"
+        for row, group in zip(table.rows, found, strict=True)
+        if group
+    ]
+    if groups:
+        commits = {(record.commit or "unknown")[:12] + ("+dirty" if record.dirty else "") for record in used}
+        tasks = {f"{record.task_version['name']} {record.task_version['version']}" for record in used}
+        devices = {f"{record.device}, {record.n_processes} x {record.n_threads} threads" for record in used}
+        versions = {f"{name} {record.versions[name]}" for record in used for name in record.versions}
+        lines += [
+            f"Runs: {'; '.join(groups)}.",
+            f"Commits: {', '.join(sorted(commits))}.",
+            f"Task versions: {', '.join(sorted(tasks))}.",
+            f"Devices: {'; '.join(sorted(devices))}.",
+            f"Versions: {', '.join(sorted(versions))}.",
+        ]
+    if left_out:
+        runs = sorted({f"{record.run_id} ({record.status})" for record in left_out})
+        lines.append(f"Left out, not finished: {', '.join(runs)}.")
+    return lines
+
+
+def _same(a: Any, b: Any) -> bool:
+    """1 and 1.0 are one setting; true and 1 are not, though Python calls them equal."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(*pair) for pair in zip(a, b, strict=True))
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
+
+
+def _n_settings(record: Record) -> int:
+    return sum(len(settings) if isinstance(settings, dict) else 1 for settings in record.config.values())

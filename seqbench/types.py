@@ -1,0 +1,113 @@
+"""What every layer of the house shares: a batch, the backbone's contract, state helpers.
+
+Shape suffixes used throughout: B batch, T time, D features, H hidden size, C classes, N targets (flattened B and T).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+State = Any  # None, a tensor whose first axis is the batch, or a tuple or dict of states
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's data: `inputs` is (B, T) token ids or (B, T, D) features; `targets` is (B, T), or (B, T, D) reals.
+
+    `valid_BT` marks the targets that are scored (None: all of them). `reset` is true where the carried state must be
+    dropped, because this batch does not continue the one before it.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    valid_BT: Tensor | None = None
+    reset: bool = True
+
+    @property
+    def size(self) -> int:
+        return self.inputs.shape[0]
+
+    def count(self) -> int:
+        """Number of scored targets."""
+        if self.valid_BT is not None:
+            return int(self.valid_BT.sum())
+        return self.targets.shape[0] * self.targets.shape[1]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        valid_BT = None if self.valid_BT is None else function(self.valid_BT)
+        return Batch(function(self.inputs), function(self.targets), valid_BT, self.reset)
+
+
+@dataclass(frozen=True)
+class TaskIO:
+    """What a task tells the network about its data; never written in a config.
+
+    `n_tokens` is the input vocabulary (None: real-valued inputs of `n_features`), `n_outputs` the classes or real
+    outputs, `one_hot` whether the task's protocol feeds tokens one-hot rather than embedded, `selection` the metric on
+    the valid split that picks the best checkpoint (lower is better).
+    """
+
+    n_outputs: int
+    n_tokens: int | None = None
+    n_features: int | None = None
+    one_hot: bool = False
+    selection: str = "nll"
+
+
+class Backbone(nn.Module):
+    """A causal sequence model. `forward(x, state)` maps (B, T, d_input) features, or (B, T) ids below `d_input` that
+    stand for one-hot vectors, to (y_BTD, state, aux): D is `d_output`, `state` continues the sequence, and `aux` is a
+    loss of its own to be added, or None.
+    """
+
+    d_output: int
+
+    def parameter_groups(self) -> dict[str, ParameterGroup]:
+        """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
+        return {}
+
+    def after_step(self) -> None:
+        """Called once after every optimizer step, for projections and counters."""
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that an optimizer may treat apart; their learning rate is `lr_scale` times the optimizer's."""
+
+    parameters: list[nn.Parameter]
+    lr_scale: float = 1.0
+
+
+def tree_map(function: Callable[[Tensor], Tensor], state: State) -> State:
+    """`function` applied to each tensor of a state."""
+    if state is None:
+        return None
+    if isinstance(state, torch.Tensor):
+        return function(state)
+    if isinstance(state, dict):
+        return {key: tree_map(function, value) for key, value in state.items()}
+    if isinstance(state, (tuple, list)):
+        return tuple(tree_map(function, value) for value in state)
+    raise TypeError(f"a state holds tensors, tuples and dicts, not {type(state).__name__}")
+
+
+def tree_zip(function: Callable[[list[Tensor]], Tensor], states: list[State]) -> State:
+    """`function` applied to the list of corresponding tensors of several states of one structure."""
+    first = states[0]
+    if first is None:
+        return None
+    if isinstance(first, torch.Tensor):
+        return function(states)
+    if isinstance(first, dict):
+        return {key: tree_zip(function, [state[key] for state in states]) for key in first}
+    return tuple(tree_zip(function, list(parts)) for parts in zip(*states, strict=True))
+
+
+def detach(state: State) -> State:
+    """The state without its history: the cut of truncated back-propagation through time."""
+    return tree_map(lambda tensor: tensor.detach(), state)
