@@ -13,10 +13,26 @@ from torch import Tensor
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """`decay` is d, `momentum` mu. Defaults are TF1's."""
+    """`decay` is d, `momentum` mu; `weight_decay` is added to the gradient times the weight. Defaults are TF1's.
 
-    def __init__(self, params, lr: float = 1e-3, decay: float = 0.9, momentum: float = 0.0, eps: float = 1e-10):
-        super().__init__(params, {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps})
+    Raises `ValueError` for weights in half precision, in which a mean square near one could not move.
+    """
+
+    def __init__(
+        self,
+        params,
+        lr: float = 1e-3,
+        decay: float = 0.9,
+        momentum: float = 0.0,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+    ):
+        defaults = {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.dtype in (torch.float16, torch.bfloat16):
+                    raise ValueError(f"RMSpropTF needs float32 or float64 weights, not {parameter.dtype}")
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -33,6 +49,8 @@ class RMSpropTF(torch.optim.Optimizer):
         if not params:
             return
         grads = [p.grad for p in params]
+        if group["weight_decay"]:
+            grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
         squares = [self._slot(p, "mean_square", 1.0) for p in params]
         torch._foreach_mul_(squares, group["decay"])
         torch._foreach_addcmul_(squares, grads, grads, value=1 - group["decay"])
