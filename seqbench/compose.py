@@ -64,10 +64,17 @@ def explained(error: BaseException) -> ConfigError:
         return ConfigError(f"{path} is not a setting{nearest(path)}.")
     if found := re.search(r"Value '?(.*?)'? of type '\w+' (?:could not|is not|cannot).*?(\w+)'?\n", text):
         path = re.search(r"full_key: ([\w.-]+)", text)
-        return ConfigError(f"{path.group(1) if path else 'A setting'} must be {_kind(found.group(2))}, not {found.group(1)!r}.")
+        return ConfigError(
+            f"{path.group(1) if path else 'A setting'} must be {_kind(found.group(2))}, not {found.group(1)!r}."
+        )
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return ConfigError(f"A config refers to {found.group(1)}, which does not exist.")
-    if "mismatched input" in text or "no viable alternative" in text or "token recognition" in text or "extraneous" in text:
+    if (
+        "mismatched input" in text
+        or "no viable alternative" in text
+        or "token recognition" in text
+        or "extraneous" in text
+    ):
         return ConfigError(f"A setting cannot be read: {text.splitlines()[0]}; settings are written key=value.")
     if isinstance(error, (yaml.YAMLError, UnicodeDecodeError)):
         return ConfigError(f"A config file is not valid YAML: {' '.join(text.split())}.")

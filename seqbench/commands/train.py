@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from seqbench import config as configs
 from seqbench.compose import ERRORS, explained, to_config
 from seqbench.config import Config, run_id
-from seqbench.errors import RunError
+from seqbench.errors import RunError, UserError
 
 
 def train(arguments: list[str]) -> None:
@@ -29,10 +29,28 @@ def train(arguments: list[str]) -> None:
 
 
 def _job(node: DictConfig) -> None:
-    config = to_config(node)
-    config.experiment = HydraConfig.get().runtime.choices.get("experiment")
-    configs.check(config)
-    run(config, isolated=HydraConfig.get().mode == RunMode.MULTIRUN)
+    """One job. Errors leave as `SystemExit`, which Hydra lets through without a word of its own; in a sweep, a run that
+    cannot go on leaves the others their turn."""
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        config = to_config(node)
+        config.experiment = HydraConfig.get().runtime.choices.get("experiment")
+        configs.check(config)
+        run(config, isolated=sweeping)
+    except ERRORS as error:
+        raise SystemExit(stopped(str(explained(error)), 2)) from error
+    except UserError as error:
+        raise SystemExit(stopped(str(error), 2)) from error
+    except RunError as error:
+        code = stopped(str(error), 1)
+        if not sweeping:
+            raise SystemExit(code) from error
+
+
+def stopped(sentence: str, code: int) -> int:
+    """Say why, and hand back the exit code."""
+    print(f"seqbench: {sentence}", file=sys.stderr)
+    return code
 
 
 def run(config: Config, isolated: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from seqbench.engine.state import Run, save
 from seqbench.errors import RunError
 from seqbench.types import detach
 
+
 def fit(run: Run) -> None:
     """Train from where `run.progress` stands to the end."""
     state, started = run.progress, time.perf_counter() - run.progress.seconds

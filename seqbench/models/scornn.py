@@ -39,7 +39,9 @@ class SCORNN(Backbone):
             raise ValueError(f"n_negative is between 0 and hidden_size={hidden_size}, not {n_negative}")
         self.d_output = hidden_size
         self.recurrent_lr_scale = recurrent_lr_scale
-        self.weight_input = nn.Parameter(torch.empty(d_input, hidden_size).uniform_(-input_init_range, input_init_range))
+        self.weight_input = nn.Parameter(
+            torch.empty(d_input, hidden_size).uniform_(-input_init_range, input_init_range)
+        )
         self.skew_entries = nn.Parameter(block_rotations(hidden_size))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
         sign_H = torch.ones(hidden_size)

@@ -1,0 +1,46 @@
+# Everything a newcomer needs: `make demo`, then `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := outputs/demo
+
+.PHONY: help demo test lint tables report clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@echo "  make table-NAME   one table of results/tables.yaml"
+	@echo "  make data-SET     prepare a task's data, e.g. make data-ptb_word SOURCE=folder"
+
+# torch first and pinned: later installs then find it there instead of choosing a build of their own
+.venv/core: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: .venv/core ## train scoRNN on the copy task and print a one-row table
+	$(BIN)/seqbench train experiment=copy_t100/scornn output_dir=$(DEMO) results_dir=$(DEMO)
+	@$(BIN)/seqbench show experiment=copy_t100/scornn output_dir=$(DEMO) results_dir=$(DEMO) --row
+
+test: .venv/dev ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: .venv/dev ## ruff and pyright
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+tables: .venv/core ## all tables from the ledger
+	$(BIN)/seqbench tables
+
+table-%: .venv/core
+	$(BIN)/seqbench tables $*
+
+data-%: .venv/core
+	$(BIN)/seqbench prepare task=$* $(if $(SOURCE),source=$(SOURCE))
+
+clean: ## remove run folders and caches, not the ledger
+	rm -rf outputs .pytest_cache .ruff_cache

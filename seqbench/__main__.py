@@ -1,0 +1,5 @@
+"""`python -m seqbench`, for a checkout that is not installed."""
+
+from seqbench.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""`seqbench eval`: a run's selected weights, evaluated again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from seqbench.compose import composed, nearest
+from seqbench.config import Config, ConfigError, check, load
+from seqbench.errors import UserError
+
+ACCEPTED = ("run", "evaluation", "split", "output_dir", "data_dir", "source", "train.device", "train.threads")
+
+
+def evaluate(arguments: list[str]) -> None:
+    for argument in arguments:
+        key = argument.partition("=")[0].lstrip("+~")
+        if key not in ACCEPTED and not key.startswith("evaluation."):
+            raise ConfigError(f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{nearest(key)}.")
+    asked = composed(arguments)
+    folder = find_run(asked)
+    config = load(folder / "config.yaml")
+    config.evaluation, config.data_dir, config.source = (
+        asked.evaluation,
+        asked.data_dir or config.data_dir,
+        asked.source,
+    )
+    config.train.device, config.train.threads, config.train.nproc = asked.train.device, asked.train.threads, 1
+    config.output_dir = asked.output_dir
+    check(config)
+    print(json.dumps({"run_id": folder.name, "split": asked.split, **_metrics(config, folder, asked.split)}, indent=2))
+
+
+def find_run(config: Config) -> Path:
+    """The folder of `run=<id>` below `output_dir`; a unique beginning of the id will do."""
+    if not config.run:
+        raise ConfigError("Name a run as run=<id>; seqbench list shows those of the ledger.")
+    root = Path(config.output_dir)
+    known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
+    found = [name for name in known if name.startswith(config.run)]
+    if len(found) != 1:
+        say = f"there are {', '.join(known[:8])}" if known else "there is none"
+        raise UserError(f"No single run in {root} begins with '{config.run}'; {say}.")
+    return root / found[0]
+
+
+def _metrics(config: Config, folder: Path, split: str) -> dict[str, object]:
+    from seqbench.engine.distributed import World
+    from seqbench.engine.log import Log, MetricsFile
+    from seqbench.engine.loop import evaluate as measure
+    from seqbench.engine.run import build, build_task
+
+    task = build_task(config)
+    world = World(config.train)
+    run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True, task.io.selection), task, folder)
+    if config.train.select == "best":
+        payload = run.checkpoints.load_best()
+    elif (payload := run.checkpoints.load_last()) is None:
+        raise UserError(f"There is no checkpoint in {folder}; train the run first.")
+    run.network.load_state_dict(payload["network"])
+    metrics = measure(run, split, run.evaluation)
+    return {"category": run.evaluation.category, "step": payload["progress"]["step"], "metrics": metrics}

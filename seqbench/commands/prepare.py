@@ -1,0 +1,18 @@
+"""`seqbench prepare`: make a task's data ready, before any run needs it."""
+
+from __future__ import annotations
+
+from seqbench.compose import composed
+from seqbench.config import check_node, locate
+
+
+def prepare(arguments: list[str]) -> None:
+    config = composed(arguments)
+    check_node("task", config.task)
+    from seqbench.engine.run import data_folder
+
+    target = locate("task", config.task["_target_"])
+    if not hasattr(target, "prepare"):
+        print(f"{target.__name__} makes its data as it goes; there is nothing to prepare.")
+        return
+    print(target.prepare(data_folder(config), config.source, config.force))

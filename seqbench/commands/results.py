@@ -1,0 +1,56 @@
+"""`seqbench tables`, `show` and `list`: what has been run, and what can be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from seqbench.commands.evaluate import find_run
+from seqbench.compose import composed, groups, options
+from seqbench.config import check, hashed, run_id
+from seqbench.errors import UserError
+from seqbench.report.build import build_tables
+from seqbench.report.ledger import read_ledger, read_record
+from seqbench.report.render import render_one_row
+
+
+def tables(arguments: list[str]) -> None:
+    """Names of tables (none: all), and maybe results_dir=."""
+    names = [argument for argument in arguments if "=" not in argument]
+    results = Path(composed([argument for argument in arguments if "=" in argument]).results_dir)
+    declaration = results / "tables.yaml"
+    for path in build_tables(declaration, results / "runs", results / "tables", compose_row, names or None):
+        print(path)
+
+
+def compose_row(experiment: str, overrides: list[str]) -> dict:
+    return hashed(composed([f"experiment={experiment}", *overrides]))
+
+
+def show(arguments: list[str]) -> None:
+    """A run's record, the config that some settings make, or with --row that config's finished run as a table."""
+    as_row = "--row" in arguments
+    config = composed([argument for argument in arguments if argument != "--row"])
+    if as_row:
+        print(render_one_row(read_record(Path(config.results_dir) / "runs" / f"{run_id(config)}.json")))
+        return
+    if config.run:
+        record = find_run(config) / "record.json"
+        if not record.exists():
+            raise UserError(f"Run {record.parent.name} has not finished; the command that began it resumes it.")
+        print(record.read_text(), end="")
+        return
+    check(config)
+    print(yaml.safe_dump({"run_id": run_id(config), **hashed(config)}, sort_keys=False), end="")
+
+
+def list_all(arguments: list[str]) -> None:
+    """Every group with its options, then the ledger's runs."""
+    results = Path(composed(arguments).results_dir)
+    for group in groups():
+        print(f"{group}: {', '.join(options(group))}")
+    ledger = results / "runs"
+    for record in read_ledger(ledger) if ledger.is_dir() else []:
+        print(f"run {record.run_id}  {record.experiment or '-'}  {json.dumps(record.metrics['test'])}")

@@ -1,0 +1,65 @@
+"""Language modelling on one continuous stream of tokens.
+
+Training reads `batch_size` rows of the stream side by side in windows of `bptt` steps, the state carried from window to
+window. Evaluation reads the whole split as one row: every token is scored, the first one given an end of sentence, so
+the number of targets is the published number of tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from seqbench.data.build import ensure_prepared, prepare
+from seqbench.data.corpus import Corpus
+from seqbench.data.stream import EvaluationStream, TokenStream
+from seqbench.data.tokenizer import EOS
+from seqbench.evaluation.scoring import Sums, score
+from seqbench.network import Network
+from seqbench.tasks.task import Task
+from seqbench.types import Batch, TaskIO
+
+
+class LanguageModeling(Task):
+    """A subclass names its `corpus` and the metric of its tokens: ppl of words, bpc of characters."""
+
+    corpus: Corpus
+
+    def __init__(self, batch_size: int, bptt: int, eval_window: int, data_dir: Path, source: str | None):
+        prepared = ensure_prepared(self.corpus, data_dir, source)
+        eos = prepared.vocabulary.index(EOS)
+        self.streams = {
+            "train": TokenStream(prepared.ids("train"), batch_size, bptt),
+            "valid": EvaluationStream(prepared.ids("valid"), eval_window, eos),
+            "test": EvaluationStream(prepared.ids("test"), eval_window, eos),
+        }
+        self.io = TaskIO(n_outputs=len(prepared.vocabulary), n_tokens=len(prepared.vocabulary))
+        self.version = {"name": self.corpus.name, "version": self.corpus.version, "data_sha256": prepared.sha256}
+        self.baseline: dict[str, float] = {}
+
+    @classmethod
+    def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
+        """Prepare the corpus, anew if `force`, and say what there is."""
+        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source)
+        counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
+        return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
+
+    def n_batches(self, split: str) -> int:
+        return self.streams[split].n_windows
+
+    def batch(self, split: str, index: int) -> Batch:
+        inputs_BT, targets_BT, reset = self.streams[split].window(index)
+        return Batch(inputs_BT, targets_BT, reset=reset)
+
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
+        return score(network, batches, "nll")
+
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        total, n_targets = sums["nll"]
+        nll = total / n_targets
+        return {"nll": nll, **self.unit(nll), "n_targets": n_targets}
+
+    def unit(self, nll: float) -> dict[str, float]:
+        """The metric in which the literature reports nats a token."""
+        return {"ppl": math.exp(min(nll, 700.0))}
