@@ -12,7 +12,7 @@ from seqbench.compose import composed, groups, options
 from seqbench.config import check, hashed, run_id
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
-from seqbench.report.ledger import read_ledger, read_record
+from seqbench.report.ledger import Record, read_ledger
 from seqbench.report.render import render_one_row
 
 
@@ -34,7 +34,7 @@ def show(arguments: list[str]) -> None:
     as_row = "--row" in arguments
     config = composed([argument for argument in arguments if argument != "--row"])
     if as_row:
-        print(render_one_row(read_record(Path(config.results_dir) / "runs" / f"{run_id(config)}.json")))
+        print(render_one_row(one_record(Path(config.results_dir) / "runs", run_id(config))))
         return
     if config.run:
         record = find_run(config) / "record.json"
@@ -44,6 +44,13 @@ def show(arguments: list[str]) -> None:
         return
     check(config)
     print(yaml.safe_dump({"run_id": run_id(config), **hashed(config)}, sort_keys=False), end="")
+
+
+def one_record(ledger: Path, name: str) -> Record:
+    for record in read_ledger(ledger) if ledger.is_dir() else []:
+        if record.run_id == name:
+            return record
+    raise UserError(f"Run {name} is not in {ledger}; train it first.")
 
 
 def list_all(arguments: list[str]) -> None:

@@ -81,6 +81,7 @@ class World:
 
     def close(self) -> None:
         if self.size > 1:
+            dist.barrier()  # gloo's threads abort if a peer leaves while they still answer it
             dist.destroy_process_group()
 
     def _rows(self, tensor: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What a run says: rows in metrics.jsonl, lines or a progress bar on the console, mirrors elsewhere.
 
-metrics.jsonl comes first and holds results alone, no times, so that an interrupted and resumed run leaves the same bytes
-as one that was not. Everything else is a mirror.
+metrics.jsonl comes first and holds results alone, no times, so that an interrupted and resumed run leaves the same
+bytes as one that was not. Everything else is a mirror.
 """
 
 from __future__ import annotations

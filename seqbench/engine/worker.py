@@ -1,7 +1,7 @@
 """A process that trains a saved config: `python -m seqbench.engine.worker <config.yaml>`, alone or under torchrun.
 
-It never composes: the config file is the run. An error is left in `error-<rank>.json` beside the config, for the process
-that started this one to show.
+It never composes: the config file is the run. An error is left in `error-<rank>.json` beside the config, for the
+process that started this one to show.
 """
 
 from __future__ import annotations

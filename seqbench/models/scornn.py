@@ -22,8 +22,9 @@ from seqbench.types import Backbone, ParameterGroup, State
 class SCORNN(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: h (B, hidden_size).
 
-    `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end. `input_init_range` bounds U's uniform
-    initialisation. A is the parameter group "recurrent": its learning rate is `recurrent_lr_scale` times the others'.
+    `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end. `input_init_range` bounds U's
+    uniform initialisation. A is the parameter group "recurrent": its learning rate is `recurrent_lr_scale` times the
+    others'.
     """
 
     def __init__(

@@ -41,8 +41,8 @@ class Adafactor(torch.optim.Optimizer):
     second moment, and so do tensors of fewer than two axes or with one of the last two shorter than
     `min_dim_factored` (the paper factors every matrix: 1). t counts the steps at which the tensor had a gradient.
 
-    State: `step`, an int; `row` (..., N) and `column` (..., M), or `square` (the shape of the weight); `mean` (the shape
-    of the weight) with `beta1`. It is float32 (float64 for float64 weights), and so is the arithmetic: half-precision
+    State: `step`, an int; `row` (..., N) and `column` (..., M), or `square` (the shape of the weight); `mean` (its
+    shape too) with `beta1`. It is float32 (float64 for float64 weights), and so is the arithmetic: half-precision
     weights are widened and rounded once at the end. Rounding loses an update below 1/512 of a bfloat16 weight, which is
     most of them late in training, so keep float32 weights and use autocast where that matters.
 

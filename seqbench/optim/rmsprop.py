@@ -1,6 +1,8 @@
 """RMSprop as TensorFlow 1 has it (tf.train.RMSPropOptimizer), which the orthogonal RNN papers' runs depend on.
 
-    s_t = d s_{t-1} + (1 - d) g_t^2,  s_0 = 1        m_t = mu m_{t-1} + lr g_t / sqrt(s_t + eps)        x_t = x_{t-1} - m_t
+    s_t = d s_{t-1} + (1 - d) g_t^2,  s_0 = 1
+    m_t = mu m_{t-1} + lr g_t / sqrt(s_t + eps)
+    x_t = x_{t-1} - m_t
 
 Two things differ from `torch.optim.RMSprop`: the mean square starts at one, so small gradients take small steps for the
 first hundred or so (a built-in warm-up), and epsilon stands inside the root.

@@ -166,7 +166,7 @@ def test_oracle_float32(options, kind):
     for step in run(Adafactor(weights, **options), weights, grads):
         for weight, path, start in zip(weights, expected, starts, strict=True):
             # A step rounds the weight (6e-8 of it) and computes the update to some 1e-6; rounding is random, so 50
-            # steps are within 50 such errors. Updates are at most 1e-2 of the weights' size: moved is their sum's bound.
+            # steps are within 50 such errors. Updates are at most 1e-2 of the weights' size: moved is their sum's bound.  # noqa: E501
             largest = max(np.abs(start).max(), np.abs(path[step]).max())
             moved = np.abs(np.diff([start, *path[: step + 1]], axis=0)).sum(axis=0).max()
             atol = (step + 1) * 6e-8 * largest + 2e-6 * moved
