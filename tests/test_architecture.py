@@ -1,0 +1,80 @@
+"""The house's own laws: imports point one way, a file fits in 300 lines, the command line starts without torch."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "seqbench"
+# low to high; a layer may import itself and anything before it
+ORDER = [
+    {"errors"},
+    {"types"},
+    {"models", "heads", "optim", "data"},
+    {"network"},
+    {"evaluation"},
+    {"tasks"},
+    {"config", "compose"},
+    {"report"},
+    {"engine"},
+    {"commands", "cli", "__main__"},
+]
+RANK = {name: index for index, names in enumerate(ORDER) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names if node.module == "seqbench")
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way_and_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 300
+    if path == PACKAGE / "__init__.py":
+        return
+    own = layer(path)
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] != "seqbench" or len(parts) < 2 or parts[1] in ("__version__",):
+            continue
+        assert RANK[parts[1]] <= RANK[own], f"{path.name} imports {module}"
+        if own == "models":
+            assert module.startswith(("seqbench.types", "seqbench.models.cells"))
+
+
+def test_the_loop_fits_in_150_lines():
+    assert len((PACKAGE / "engine" / "loop.py").read_text().splitlines()) <= 150
+
+
+def test_only_their_files_know_ranks_and_dashboards():
+    for path in FILES:
+        modules = imports(path)
+        if path.name != "distributed.py":
+            assert not any(module.startswith("torch.distributed") for module in modules), path
+        if path.name != "mirror.py":
+            assert "wandb" not in modules, path
+
+
+def test_help_is_quick_and_needs_no_torch():
+    code = "import sys; sys.argv = ['seqbench', '--help']; from seqbench.cli import main; main()"
+    code += "; assert 'torch' not in sys.modules"
+    best = 9.0
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.5

@@ -1,0 +1,117 @@
+"""The contract that every model keeps. A new model is one more row of MODELS."""
+
+import io
+
+import pytest
+import torch
+
+from seqbench.models.gru import GRU
+from seqbench.models.lstm import LSTM
+from seqbench.models.scornn import SCORNN
+from seqbench.types import tree_map, tree_zip
+
+D = 6
+MODELS = {
+    "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
+    "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
+    "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
+    "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    torch.manual_seed(0)
+    return MODELS[request.param]().double()
+
+
+def x_of(batch=3, time=7):
+    return torch.randn(batch, time, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)  # float64, a few hundred operations
+
+
+def test_shapes_and_state_is_batch_first(model):
+    y, state, _ = model(x_of())
+    assert y.shape == (3, 7, model.d_output)
+    sizes = []
+    tree_map(lambda tensor: sizes.append(tensor.shape[0]), state)
+    assert sizes and set(sizes) == {3}
+
+
+def test_chunked_equals_full(model):
+    x = x_of()
+    whole, end, _ = model(x)
+    for k in (1, 3, 6):
+        first, state, _ = model(x[:, :k])
+        second, chunked_end, _ = model(x[:, k:], state)
+        close(torch.cat([first, second], 1), whole)
+        tree_zip(lambda pair: close(*pair), [chunked_end, end])
+
+
+def test_causal(model):
+    x, changed = x_of(), x_of()
+    changed[:, 4:] += 1
+    before, after = model(x)[0], model(changed)[0]
+    close(before[:, :4], after[:, :4])
+    assert not torch.allclose(before[:, 4:], after[:, 4:])
+
+
+def test_rows_are_independent(model):
+    x = x_of()
+    close(model(x)[0][1:2], model(x[1:2])[0])
+    _, state, _ = model(x)
+    order = torch.tensor([2, 0, 1])
+    y, _, _ = model(x, state)
+    reordered, _, _ = model(x[order], tree_map(lambda tensor: tensor[order], state))
+    close(reordered, y[order])
+
+
+def test_every_parameter_has_a_gradient(model):
+    y, state, aux = model(x_of())
+    _, state, _ = model(x_of(), state)
+    loss = model(x_of(), state)[0].square().sum() + y.sum() + (0 if aux is None else aux)
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_ids_stand_for_one_hot(model):
+    ids = torch.randint(0, D, (2, 5), generator=torch.Generator().manual_seed(2))
+    close(model(ids)[0], model(torch.nn.functional.one_hot(ids, D).double())[0])
+
+
+def test_save_and_load(model, request):
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    buffer.seek(0)
+    other = MODELS[request.node.callspec.params["model"]]().double()
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    assert torch.equal(other(x_of())[0], model(x_of())[0])
+
+
+def test_one_step_at_a_time(model):
+    x, state, outputs = x_of(), None, []
+    for t in range(x.shape[1]):
+        y, state, _ = model(x[:, t : t + 1], state)
+        outputs.append(y)
+    close(torch.cat(outputs, 1), model(x)[0])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_autocast(name):
+    torch.manual_seed(0)
+    model = MODELS[name]()
+    x = x_of().float()
+    expected = model(x)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state, _ = model(x)
+        y2, _, _ = model(x, state)
+    assert torch.isfinite(y2.float()).all()
+    # bfloat16 keeps 8 bits: 0.4 % a product, a few tens of products deep
+    torch.testing.assert_close(y.float(), expected, rtol=0.1, atol=0.05)
+    y.float().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
