@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test lint tables report clean
+.PHONY: help demo test test-slow lint tables report clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,9 @@ demo: .venv/core ## train scoRNN on the copy task and print a one-row table
 
 test: .venv/dev ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-slow: .venv/dev ## the tests that take minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200
 
 lint: .venv/dev ## ruff and pyright
 	$(BIN)/ruff check .

@@ -98,6 +98,8 @@ def _missing_option(path: str) -> ConfigError:
 
 
 def _settings() -> list[str]:
+    register()
+    GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
         node = OmegaConf.to_container(compose("config"), resolve=False)
     return list(_paths(node))

@@ -1,4 +1,4 @@
-"""What tests share: the real data's folder, the command line as a subprocess, a tiny run's overrides."""
+"""What tests share: the real data's folder, the command line as a subprocess."""
 
 import os
 import subprocess
@@ -10,20 +10,6 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
-
-TINY = [
-    "task=copy",
-    "task.delay=20",
-    "task.valid_size=40",
-    "task.test_size=40",
-    "task.train_size=200",
-    "model.hidden_size=16",
-    "model.n_negative=8",
-    "train.max_steps=30",
-    "train.eval_every=10",
-    "log.every=1",
-    "checkpoint.every=4",
-]
 
 
 @pytest.fixture(scope="session")

@@ -42,9 +42,9 @@ def _job(node: DictConfig) -> None:
     except UserError as error:
         raise SystemExit(stopped(str(error), 2)) from error
     except RunError as error:
-        code = stopped(str(error), 1)
-        if not sweeping:
-            raise SystemExit(code) from error
+        if sweeping:
+            raise  # Hydra goes on with the other jobs and raises the first such error at the end
+        raise SystemExit(stopped(str(error), 1)) from error
 
 
 def stopped(sentence: str, code: int) -> int:

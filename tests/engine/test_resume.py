@@ -1,0 +1,122 @@
+"""Killed and resumed equals uninterrupted: the same weights and the same metrics.jsonl, byte for byte."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "task=copy",
+    "task.delay=20",
+    "task.valid_size=40",
+    "task.test_size=40",
+    "task.train_size=200",
+    "model.hidden_size=16",
+    "model.n_negative=8",
+    "train.max_steps=30",
+    "train.eval_every=10",
+    "log.every=1",
+    "checkpoint.every=4",
+]
+
+
+def start(arguments, cwd):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "seqbench", "train", *arguments]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def finish(arguments, cwd):
+    process = start(arguments, cwd)
+    said, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, said.decode()
+    return next((cwd / "outputs").iterdir())
+
+
+def kill_at_random(arguments, cwd, times, seed):
+    """Start again and again, and kill -9 the whole process group at a random moment after some rows were written."""
+    chance, killed = random.Random(seed), 0
+    while killed < times:
+        process = start(arguments, cwd)
+        rows = cwd / "outputs"
+        before = sum(path.stat().st_size for path in rows.glob("*/metrics.jsonl"))
+        while process.poll() is None and sum(p.stat().st_size for p in rows.glob("*/metrics.jsonl")) <= before:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.05))
+        if process.poll() is not None:
+            return killed
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        killed += 1
+    return killed
+
+
+def state(folder: Path):
+    path = sorted((folder / "checkpoints").glob("step-*.pt"))[-1]
+    return torch.load(path, weights_only=True)
+
+
+def assert_same_run(one: Path, other: Path):
+    assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
+    first, second = state(one), state(other)
+    for name, tensor in first["network"].items():
+        assert torch.equal(tensor, second["network"][name]), name
+    assert first["progress"]["history"] == second["progress"]["history"]
+
+
+def compare(arguments, tmp_path, times, at_least):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = finish(arguments, tmp_path / "whole")
+    assert kill_at_random(arguments, tmp_path / "killed", times, seed=1) >= at_least
+    assert_same_run(whole, finish(arguments, tmp_path / "killed"))
+
+
+def test_copy(tmp_path):
+    slow = [*TINY, "task.delay=100", "train.max_steps=120"]
+    compare(slow, tmp_path, times=4, at_least=3)
+
+
+@pytest.mark.slow
+def test_ptb_with_dropout_and_carried_state(tmp_path, real_data):
+    arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=25", "task.bptt=5"]
+    arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "network.d_embed=8", "model.dropout=0.5"]
+    arguments += ["train.eval_every=20", "log.every=1", "checkpoint.every=3", "task.eval_window=5000"]
+    arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
+    compare(arguments, tmp_path, times=3, at_least=2)
+
+
+def test_two_processes(tmp_path):
+    compare([*TINY, "train.nproc=2", "train.max_steps=60"], tmp_path, times=1, at_least=1)
+
+
+@pytest.mark.parametrize("extra", [[], ["train.accumulate=2"]], ids=["plain", "accumulated"])
+def test_one_process_equals_two(tmp_path, extra):
+    losses = []
+    for nproc in (1, 2):
+        (tmp_path / str(nproc)).mkdir()
+        arguments = [*TINY, "train.max_steps=12", f"train.nproc={nproc}", *extra]
+        rows = (finish(arguments, tmp_path / str(nproc)) / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(row)["loss"] for row in rows if '"loss"' in row])
+    assert len(losses[0]) == 12
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_accumulating_equals_a_larger_batch(tmp_path):
+    losses = []
+    for index, settings in enumerate([["task.batch_size=20"], ["task.batch_size=10", "train.accumulate=2"]]):
+        (tmp_path / str(index)).mkdir()
+        arguments = [*TINY, "train.max_steps=5", *settings]
+        rows = (finish(arguments, tmp_path / str(index)) / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(row)["loss"] for row in rows if '"loss"' in row])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
