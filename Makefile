@@ -22,7 +22,7 @@ help:
 	touch $@
 
 demo: .venv/core ## train scoRNN on the copy task and print a one-row table
-	$(BIN)/seqbench train experiment=copy_t100/scornn output_dir=$(DEMO) results_dir=$(DEMO)
+	$(BIN)/seqbench train experiment=copy_t100/scornn train.threads=1 output_dir=$(DEMO) results_dir=$(DEMO)
 	@$(BIN)/seqbench show experiment=copy_t100/scornn output_dir=$(DEMO) results_dir=$(DEMO) --row
 
 test: .venv/dev ## all tests

@@ -30,7 +30,8 @@ class World:
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         local_rank, local_size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         self.device = _device(train.device, local_rank)
-        self.n_threads = train.threads or max(1, len(os.sched_getaffinity(0)) // local_size)
+        cores = int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0)) // local_size
+        self.n_threads = train.threads or max(1, cores)
         torch.set_num_threads(self.n_threads)
         if self.size > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo", timeout=TIMEOUT)
