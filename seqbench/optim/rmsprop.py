@@ -30,6 +30,9 @@ class RMSpropTF(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ):
         defaults = {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
+        for name, value in defaults.items():
+            if value < 0 or (name in ("decay", "momentum") and value >= 1):
+                raise ValueError(f"RMSpropTF: {name}={value} is out of range")
         super().__init__(params, defaults)
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -51,9 +54,11 @@ class RMSpropTF(torch.optim.Optimizer):
         if not params:
             return
         grads = [p.grad for p in params]
+        if any(grad.is_sparse for grad in grads):
+            raise ValueError("RMSpropTF does not take sparse gradients; use a dense embedding")
         if group["weight_decay"]:
             grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
-        squares = [self._slot(p, "mean_square", 1.0) for p in params]
+        squares = [self._slot(p, "square_avg", 1.0) for p in params]
         torch._foreach_mul_(squares, group["decay"])
         torch._foreach_addcmul_(squares, grads, grads, value=1 - group["decay"])
         roots = torch._foreach_add(squares, group["eps"])
@@ -62,7 +67,7 @@ class RMSpropTF(torch.optim.Optimizer):
         if group["momentum"] == 0:
             torch._foreach_add_(params, updates, alpha=-group["lr"])
             return
-        momenta = [self._slot(p, "momentum", 0.0) for p in params]
+        momenta = [self._slot(p, "velocity", 0.0) for p in params]
         torch._foreach_mul_(momenta, group["momentum"])
         torch._foreach_add_(momenta, updates, alpha=group["lr"])
         torch._foreach_sub_(params, momenta)
