@@ -31,7 +31,7 @@ class RMSpropTF(torch.optim.Optimizer):
     ):
         defaults = {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
         for name, value in defaults.items():
-            if value < 0 or (name in ("decay", "momentum") and value >= 1):
+            if value < 0 or (name == "eps" and value == 0) or (name in ("decay", "momentum") and value >= 1):
                 raise ValueError(f"RMSpropTF: {name}={value} is out of range")
         super().__init__(params, defaults)
         for group in self.param_groups:
