@@ -27,7 +27,7 @@ class Progress:
     carry: State = None
     history: list[float] = field(default_factory=list)  # selection metric on valid, one an evaluation
     history_steps: list[int] = field(default_factory=list)
-    running: list[float] = field(default_factory=lambda: [0.0, 0.0])  # (loss, targets) since the last evaluation
+    running: list[float] = field(default_factory=lambda: [0.0, 0.0])  # since the last evaluation: own loss, all targets
     n_tokens: int = 0
     seconds: float = 0.0
     n_resumed: int = 0
@@ -66,9 +66,10 @@ class Run:
 def save(run: Run, best: bool) -> None:
     """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state."""
     carry = run.world.gather_state(run.progress.carry)
+    (total,) = run.world.sum([float(run.progress.running[0])])
+    run.progress.running[0] = total if run.world.leads else 0.0  # now, so that a resumed run adds in the same order
     if not run.world.leads:
         return
-    run.progress.running[0] = float(run.progress.running[0])
     payload = {
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
@@ -86,4 +87,6 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     run.scaler.load_state_dict(payload["scaler"])
     run.progress = Progress(**payload["progress"])
     run.progress.carry = run.world.shard_state(run.progress.carry)
+    if not run.world.leads:
+        run.progress.running[0] = 0.0  # the saved sum is that of all processes
     run.progress.n_resumed += 1

@@ -1,7 +1,8 @@
 """A process that trains a saved config: `python -m seqbench.engine.worker <config.yaml>`, alone or under torchrun.
 
 It never composes: the config file is the run. An error is left in `error-<rank>.json` beside the config, for the
-process that started this one to show.
+process that started this one to show. With `--while-stdin` it ends when its standard input does, that is, when the
+process at the other end is gone, killed even: no worker outlives its run and holds the lock.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ from seqbench.engine.run import build_task, run_folder, train
 from seqbench.errors import RunError, UserError
 
 
-def main(path: Path) -> int:
+def main(path: Path, while_stdin: bool = False) -> None:
+    if while_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     config = load(path)
     try:
         world = World(config.train)
@@ -35,7 +38,14 @@ def main(path: Path) -> int:
         _leave(path, {"kind": "bug", "user": False, "text": traceback.format_exc()})
         os._exit(1)
     world.close()
-    return 0
+    sys.stdout.flush()
+    os._exit(0)  # gloo's threads may abort the process while Python takes it down
+
+
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(1)
 
 
 def _leave(path: Path, error: dict[str, Any]) -> None:
@@ -56,17 +66,20 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         save(config, place / "config.yaml")
     except OSError as error:
         raise UserError(f"Cannot write {error.filename or place}: {error.strerror}.") from error
-    command = worker_command(place / "config.yaml", config.train.nproc)
-    quiet = subprocess.PIPE if config.train.nproc > 1 else None  # torchrun's own report repeats the workers' errors
-    process = subprocess.Popen(command, stderr=quiet, start_new_session=True)
+    command = [*worker_command(place / "config.yaml", config.train.nproc), "--while-stdin"]
+    said = place / "torchrun.log"  # its own report repeats the workers' errors
+    with open(said, "wb") as file:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file if config.train.nproc > 1 else None)
     try:
-        _, said = process.communicate()
+        process.wait()
     except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()  # torchrun hands it on; whatever stays ends with stdin
         process.wait()
         raise
+    finally:
+        process.stdin.close()
     if process.returncode:
-        raise _first_error(place, process.returncode, (said or b"").decode(errors="replace"))
+        raise _first_error(place, process.returncode, said.read_text(errors="replace"))
     return json.loads((folder / "record.json").read_text())
 
 
@@ -88,4 +101,4 @@ def _first_error(place: Path, code: int, said: str) -> Exception:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    main(Path(sys.argv[1]), "--while-stdin" in sys.argv[2:])
