@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seqbench.config import Config, ConfigError, folder, register, typed
+from seqbench.config import PLUGGABLE, Config, ConfigError, folder, register, typed
 
 ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError, OSError)
 
@@ -34,6 +34,13 @@ def to_config(node: DictConfig) -> Config:
     """A composed DictConfig as a typed `Config`, interpolations resolved."""
     OmegaConf.resolve(node)
     return typed(node)
+
+
+def refuse_lists(choices: Mapping[str, Any]) -> None:
+    """Hydra lays the files of `model=[gru,lstm]` over one another, and then names no choice; nobody means that."""
+    for group in PLUGGABLE:
+        if group not in choices:
+            raise ConfigError(f"{group} takes one file at a time; {group}=<one>,<two> after -m runs each of them.")
 
 
 def options(group: str) -> list[str]:
@@ -69,13 +76,13 @@ def explained(error: BaseException) -> ConfigError:
         )
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return ConfigError(f"A config refers to {found.group(1)}, which does not exist.")
-    if (
-        "mismatched input" in text
-        or "no viable alternative" in text
-        or "token recognition" in text
-        or "extraneous" in text
-    ):
-        return ConfigError(f"A setting cannot be read: {text.splitlines()[0]}; settings are written key=value.")
+    if found := re.search(r"Ambiguous value for argument '(\S+)'", text):
+        return ConfigError(f"{found.group(1)} gives several values; -m runs each of them.")
+    if found := re.search(r"Error parsing override '(.*?)'", text):
+        return ConfigError(f"'{found.group(1)}' cannot be read as a setting; settings are written key=value.")
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return ConfigError(f"{mark.name}, line {mark.line + 1}, is not valid YAML: {error.problem}.")
     if isinstance(error, (yaml.YAMLError, UnicodeDecodeError)):
         return ConfigError(f"A config file is not valid YAML: {' '.join(text.split())}.")
     return ConfigError(" ".join(text.split()))

@@ -1,6 +1,9 @@
 """What tests share: the real data's folder, the command line as a subprocess."""
 
+import ctypes
+import functools
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +12,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2  # linux/prctl.h, linux/capability.h
 torch.set_num_threads(1)
 
 
@@ -20,14 +24,39 @@ def real_data() -> Path:
     return place
 
 
-@pytest.fixture
-def seqbench(tmp_path):
-    """`seqbench(*arguments)` runs the command line in an empty folder: (exit code, stdout, stderr)."""
+@pytest.fixture(scope="session")
+def seqbench_in():
+    """`seqbench_in(folder, *arguments)` runs the command line there: (exit code, stdout, stderr).
 
-    def call(*arguments: str, cwd: Path = tmp_path, env: dict | None = None):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **(env or {})}
+    `obeys_permissions`: without root's right to pass over them. `largest_file`: in bytes; a longer write fails.
+    """
+
+    def call(folder: Path, *arguments: str, obeys_permissions=False, largest_file=None, **env: str):
+        def before_start():
+            if obeys_permissions:
+                libc = ctypes.CDLL(None)
+                for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+                    libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+            if largest_file is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env}
         command = [sys.executable, "-m", "seqbench", *arguments]
-        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            preexec_fn=before_start if obeys_permissions or largest_file is not None else None,
+        )
         return done.returncode, done.stdout, done.stderr
 
     return call
+
+
+@pytest.fixture
+def seqbench(tmp_path, seqbench_in):
+    """The command line in the test's own, empty folder."""
+    return functools.partial(seqbench_in, tmp_path)

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seqbench import config as configs
-from seqbench.compose import ERRORS, explained, to_config
+from seqbench.compose import ERRORS, explained, refuse_lists, to_config
 from seqbench.config import Config, run_id
 from seqbench.errors import RunError, UserError
 
@@ -33,8 +33,10 @@ def _job(node: DictConfig) -> None:
     cannot go on leaves the others their turn."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
+        choices = HydraConfig.get().runtime.choices
+        refuse_lists(choices)
         config = to_config(node)
-        config.experiment = HydraConfig.get().runtime.choices.get("experiment")
+        config.experiment = choices.get("experiment")
         configs.check(config)
         run(config, isolated=sweeping)
     except ERRORS as error:
@@ -56,14 +58,12 @@ def stopped(sentence: str, code: int) -> int:
 def run(config: Config, isolated: bool) -> dict[str, Any]:
     """Train unless it has been done. `isolated`: in a process of its own, as a sweep's jobs must be, whose memory
     figures and caches would otherwise mix."""
-    from seqbench.engine.run import finished, start_over
+    from seqbench.engine.run import finished
 
     record = finished(config)
     if record is not None and not config.force:
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
     else:
-        if config.force:
-            start_over(config)
         record = _run_now(config, isolated)
     print(summary(record))
     return record

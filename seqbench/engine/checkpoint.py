@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -31,7 +31,7 @@ class Checkpoints:
         partial = self.folder / "partial"
         try:
             with open(partial, "wb") as file:
-                torch.save(payload, file)
+                _write(payload, file)
                 file.flush()
                 os.fsync(file.fileno())
             name = f"{step:010d}-{_digest(partial)}.pt"
@@ -80,6 +80,13 @@ class Checkpoints:
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"))
+
+
+def _write(payload: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(payload, file)
+    except RuntimeError as error:  # how torch's writer ends after the file's own error, such as a full disk
+        raise error.__context__ if isinstance(error.__context__, OSError) else error
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -31,6 +31,8 @@ class World:
         local_rank, local_size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         self.device = _device(train.device, local_rank)
         cores = int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0)) // local_size
+        if train.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
         self.n_threads = train.threads or max(1, cores)
         torch.set_num_threads(self.n_threads)
         if self.size > 1:
@@ -66,7 +68,7 @@ class World:
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network whose backward pass averages gradients over processes."""
-        return network if self.size == 1 else DistributedDataParallel(network, broadcast_buffers=False)
+        return network if self.size == 1 else DistributedDataParallel(network)
 
     def accumulating(self, network: nn.Module, more: bool):
         """No averaging of gradients while `more` batches of the step follow."""

@@ -56,8 +56,9 @@ class Log:
         self._mark = (time.perf_counter(), 0)
         self._rate = 0.0
 
-    def start(self, step: int, max_steps: int) -> None:
+    def start(self, step: int, max_steps: int, n_tokens: int) -> None:
         self._max_steps, self._first = max_steps, (time.perf_counter(), step)
+        self._mark = (time.perf_counter(), n_tokens)
         if self.leads and self.console.is_terminal:
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
             self._progress = Progress(*columns, console=self.console)
@@ -69,9 +70,9 @@ class Log:
             self._progress.update(self._bar, completed=step)
 
     def train(self, row: Row, n_tokens: int) -> None:
-        """One training row; `n_tokens` have been trained on so far in this process."""
+        """One training row, after `n_tokens` of training in all."""
         now, (then, before) = time.perf_counter(), self._mark
-        if before:
+        if n_tokens > before:
             self._rate = (n_tokens - before) / max(now - then, 1e-9)
         self._mark = (now, n_tokens)
         self._write(row)
@@ -83,7 +84,8 @@ class Log:
         else:
             self.say(f"step {row['step']:>7}/{self._max_steps}  {text}  {self._left(row['step'])} left")
 
-    def evaluation(self, row: Row) -> None:
+    def evaluation(self, row: Row, n_tokens: int) -> None:
+        self._mark = (time.perf_counter(), n_tokens)  # the rate is that of training alone
         self._write(row)
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in row["valid"].items() if name != "n_targets")
         self.say(f"step {row['step']:>7}/{self._max_steps}  train {self.unit} {row['train']:.5g}  valid {metrics}")

@@ -22,7 +22,7 @@ from seqbench.types import detach
 def fit(run: Run) -> None:
     """Train from where `run.progress` stands to the end."""
     state, started = run.progress, time.perf_counter() - run.progress.seconds
-    run.log.start(state.step, run.max_steps)
+    run.log.start(state.step, run.max_steps, state.n_tokens)
     while state.step < run.max_steps and not _reached(run):
         loss_sum, count, norm = train_step(run)
         state.step += 1
@@ -90,7 +90,7 @@ def _evaluate(run: Run) -> None:
     state, selection = run.progress, run.task.io.selection
     (total,) = run.world.sum([float(state.running[0])])
     metrics = evaluate(run, "valid", run.evaluation)
-    run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics})
+    run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics}, state.n_tokens)
     state.history.append(metrics[selection])
     state.history_steps.append(state.step)
     state.running = [0.0, 0]

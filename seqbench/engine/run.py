@@ -35,6 +35,10 @@ def run_folder(config: Config) -> Path:
     return Path(config.output_dir) / run_id(config)
 
 
+def ledger(config: Config) -> Path:
+    return Path(config.results_dir) / "runs"
+
+
 def data_folder(config: Config) -> Path:
     """Where prepared data live: `data_dir`, else $SEQBENCH_DATA, else the user's cache."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -116,7 +120,11 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = task or build_task(config)
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
         run = build(config, world, log, task, folder)  # all of it before anything is written
+        if world.leads:
+            ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
+            if world.leads and config.force:
+                _start_over(folder)
             world.barrier()
             return _train(config, run, folder)
     except OSError as error:
@@ -156,7 +164,7 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     if not run.world.leads:
         return None
     record = make_record(config, run, metrics, tested_step)
-    write_record(record, Path(config.results_dir) / "runs")
+    write_record(record, ledger(config))
     partial = folder / "record.json.partial"
     partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
     os.replace(partial, folder / "record.json")
@@ -169,16 +177,13 @@ def finished(config: Config) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def start_over(config: Config) -> None:
-    """Drop what an earlier run of this id has left."""
-    folder = run_folder(config)
-    if folder.exists():
-        with _locked(folder):
-            for path in folder.iterdir():
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path.name != "lock":
-                    path.unlink()
+def _start_over(folder: Path) -> None:
+    """Drop what an earlier run of this id has left; not the lock, nor what started this process."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "launch":
+            shutil.rmtree(path)
+        elif path.is_file() and path.name != "lock":
+            path.unlink()
 
 
 def _locked(folder: Path):
@@ -192,9 +197,10 @@ def _locked(folder: Path):
 
 
 def _disk_error(error: OSError, folder: Path) -> UserError:
-    path = error.filename or folder
-    if error.errno == errno.ENOSPC:
+    path, reason = error.filename or folder, error.strerror or error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return UserError(
-            f"No space left on the disk of {path}; the last good checkpoint is kept: free space, run the command again."
+            f"{path} cannot be saved: {reason}; the last good checkpoint is kept, and with room the same command "
+            "resumes."
         )
-    return UserError(f"Cannot write {path}: {error.strerror or error}.")
+    return UserError(f"Cannot write {path}: {reason}.")

@@ -22,21 +22,21 @@ class GroupedOptimizer:
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]):
         self.optimizers = dict(optimizers)
-        # relative-step Adafactor has no lr; the schedule then scales its own step
-        self._base = [(group, group["lr"]) for optimizer in self.all() for group in optimizer.param_groups]
+        # relative-step Adafactor has no lr: the schedule then scales the factor of its own step
+        self._base = [(group, _rate(group), group[_rate(group)]) for group in self._groups()]
 
     def all(self) -> list[torch.optim.Optimizer]:
         return list(self.optimizers.values())
 
     def set_factor(self, factor: float) -> None:
         """Set each group's learning rate to its base times `factor`."""
-        for group, base in self._base:
-            group["lr" if base is not None else "lr_factor"] = factor * base if base is not None else factor
+        for group, rate, base in self._base:
+            group[rate] = factor * base
 
     def lr(self) -> float:
         """The first group's learning rate as it stands (its factor, where it has no rate of its own)."""
-        group, base = self._base[0]
-        return group["lr"] if base is not None else group["lr_factor"]
+        group, rate, _ = self._base[0]
+        return group[rate]
 
     def zero_grad(self) -> None:
         for optimizer in self.all():
@@ -48,9 +48,15 @@ class GroupedOptimizer:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state[name])
-        base = [value for _, value in self._base]
-        groups = [group for optimizer in self.all() for group in optimizer.param_groups]
-        self._base = list(zip(groups, base, strict=True))  # loading replaces the group dictionaries
+        # loading replaces the group dictionaries
+        self._base = [(new, rate, base) for new, (_, rate, base) in zip(self._groups(), self._base, strict=True)]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.all() for group in optimizer.param_groups]
+
+
+def _rate(group: Mapping[str, Any]) -> str:
+    return "lr" if group["lr"] is not None else "lr_factor"
 
 
 def build_optimizer(
@@ -80,8 +86,10 @@ def build_optimizer(
         if target is not None:
             optimizers[name] = make(target, [{"params": parameters}], own)
             continue
-        if "lr" not in own and settings["lr"] is not None:
-            own["lr"] = settings["lr"] * group.lr_scale
+        if settings["lr"] is None:
+            own.setdefault("lr_factor", group.lr_scale)
+        else:
+            own.setdefault("lr", settings["lr"] * group.lr_scale)
         shared.append({"params": parameters, **own})
     filled = [group for group in shared if group["params"]]
     return GroupedOptimizer({MAIN: make(None, filled, settings), **optimizers} if filled else optimizers)

@@ -74,6 +74,8 @@ def read_declaration(path: Path) -> dict[str, Table]:
     """The declared tables by name. Raises `UserError` for whatever is unknown, missing or not cited."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {path}; name the folder of tables.yaml and runs/ as results_dir=.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}.") from error
     tables: dict[str, Table] = {}

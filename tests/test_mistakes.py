@@ -1,0 +1,278 @@
+"""A user's mistakes and a machine's: each one exact sentence, exit code 2, no traceback, nothing lost or left behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+
+from seqbench.data.ptb import PTB_WORD
+from seqbench.data.store import FORMAT
+
+SMALL = [
+    "task.delay=10",
+    "task.train_size=40",
+    "task.valid_size=20",
+    "task.test_size=20",
+    "model.hidden_size=8",
+    "model.n_negative=4",
+    "train.max_steps=4",
+    "train.eval_every=2",
+    "checkpoint.every=1",
+]
+
+COMMAND_LINE = [
+    ("trian", "There is no command 'trian'; did you mean train?"),
+    ("train model=scorn", "model=scorn does not exist; did you mean scornn?"),
+    ("train modle=scornn", "modle is not a setting (did you mean model?)."),
+    (
+        "train experiment=copy_t1000/scorn",
+        "experiment=copy_t1000/scorn does not exist; did you mean copy_t1000/scornn?",
+    ),
+    ("train train.max_stepz=3", "train.max_stepz is not a setting (did you mean train.max_steps?)."),
+    ("train model.hiden_size=3", "model.hiden_size is not a setting (did you mean model.hidden_size?)."),
+    (
+        "train +model.hiden_size=3",
+        "model.hiden_size is not an argument of seqbench.models.scornn.SCORNN (did you mean model.hidden_size?).",
+    ),
+    ("train train.max_steps=abc", "train.max_steps must be an integer, not 'abc'."),
+    ("train model.hidden_size=abc", "model.hidden_size must be an integer, not 'abc'."),
+    ("train train.max_steps=-1", "train.max_steps must be positive, not -1."),
+    ("train train.max_epochs=1", "Give exactly one of train.max_steps and train.max_epochs."),
+    ("train train.precision=fp8", "train.precision is one of fp32, bf16, fp16, not 'fp8' (did you mean fp32?)."),
+    ("train model._target_=os.system", "model._target_ must lie in seqbench. or torch.optim., not 'os.system'."),
+    ("train model.n_negative=999", "model: n_negative is between 0 and hidden_size=190, not 999."),
+    ("train task.variant=wrong", "task: task.variant is one of urnn, exprnn, tcn, s4, not 'wrong'."),
+    (
+        "train +optimizer.groups.recurent.lr=0.1",
+        "optimizer.groups.recurent names no parameter group of this network; it has: recurrent.",
+    ),
+    ("train train.max_steps", "'train.max_steps' cannot be read as a setting; settings are written key=value."),
+    ("train model=gru,lstm", "model=gru,lstm gives several values; -m runs each of them."),
+    ("train model=[gru,lstm]", "model takes one file at a time; model=<one>,<two> after -m runs each of them."),
+    ("train -m model=gru,lstmm", "model=lstmm does not exist; did you mean lstm?"),
+    ("eval run=abc", "No single run in outputs begins with 'abc'; there is none."),
+    (
+        "eval model=gru",
+        "eval takes run, evaluation, split, output_dir, data_dir, source, train.device, train.threads; model belongs "
+        "to the run (did you mean model?).",
+    ),
+    ("show run=abc", "No single run in outputs begins with 'abc'; there is none."),
+    ("tables", "There is no results/tables.yaml; name the folder of tables.yaml and runs/ as results_dir=."),
+    ("prepare task=ptb_wrd", "task=ptb_wrd does not exist; did you mean ptb_word?"),
+    ("train output_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x/{run_id}: Not a directory."),
+    ("train results_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x/runs: Not a directory."),
+    (
+        "train task=ptb_word data_dir=/dev/null/x",
+        "ptb_word cannot be prepared in /dev/null/x: Not a directory; name a folder that can be written and has room "
+        "as data_dir=<folder>, and the folder with the raw files as source=<folder>.",
+    ),
+    (
+        "train task=ptb_word data_dir=data source=nowhere",
+        "source=nowhere does not exist; name a folder that holds ptb.train.txt, ptb.valid.txt and ptb.test.txt.",
+    ),
+]
+
+
+def one_sentence(said: str) -> str:
+    assert said.startswith("seqbench: ") and said.endswith("\n") and said.count("\n") == 1, said
+    return said.removeprefix("seqbench: ").strip()
+
+
+def left(folder: Path) -> list[Path]:
+    """The files there; locks and Hydra's note of a sweep do not count."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if path.suffix != ".lock" and path.name != "multirun.yaml"]
+
+
+def run_id(seqbench, *settings: str) -> str:
+    return seqbench("show", *settings)[1].splitlines()[0].removeprefix("run_id: ").strip("'")
+
+
+@pytest.mark.parametrize(("line", "sentence"), COMMAND_LINE, ids=[line for line, _ in COMMAND_LINE])
+def test_command_line(seqbench, tmp_path, line, sentence):
+    code, _, said = seqbench(*line.split())
+    if "{run_id}" in sentence:
+        sentence = sentence.format(run_id=run_id(seqbench, "train.max_steps=1"))
+    assert (code, one_sentence(said)) == (2, sentence)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_no_gpu(seqbench, tmp_path):
+    code, _, said = seqbench("train", "train.device=cuda")
+    assert (code, one_sentence(said)) == (2, "train.device=cuda, but torch sees no GPU here.")
+    assert left(tmp_path) == []
+
+
+FILES = [
+    (
+        "model/mine.yaml",
+        "_target_: seqbench.models.gru.GRU\nhiden_size: 3\n",
+        "model=mine",
+        "model.hiden_size is not an argument of seqbench.models.gru.GRU (did you mean model.hidden_size?).",
+    ),
+    (
+        "model/mine.yaml",
+        "_target_: seqbench.models.gru.GRUU\n",
+        "model=mine",
+        "model._target_ names seqbench.models.gru.GRUU, which cannot be imported: module 'seqbench.models.gru' has no "
+        "attribute 'GRUU'.",
+    ),
+    (
+        "experiment/mine.yaml",
+        "# @package _global_\ntrain:\n  max_stepz: 3\n",
+        "experiment=mine",
+        "train.max_stepz is not a setting (did you mean train.max_steps?).",
+    ),
+    (
+        "experiment/mine.yaml",
+        "# @package _global_\ntrain:\n  max_steps: many\n",
+        "experiment=mine",
+        "train.max_steps must be an integer, not 'many'.",
+    ),
+    (
+        "model/mine.yaml",
+        "_target_: [1,\n",
+        "model=mine",
+        "{path}, line 2, is not valid YAML: expected the node content, but found '<stream end>'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "chosen", "sentence"), FILES)
+def test_a_users_own_yaml(seqbench, tmp_path, name, content, chosen, sentence):
+    path = tmp_path / "mine" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    code, _, said = seqbench("train", "--config-dir", "mine", chosen)
+    assert (code, one_sentence(said)) == (2, sentence.format(path=path))
+    assert left(tmp_path) == [path]
+
+
+def test_a_data_folder_with_the_wrong_file(seqbench, tmp_path):
+    (tmp_path / "raw").mkdir()
+    for split in ("train", "valid", "test"):
+        (tmp_path / "raw" / f"ptb.{split}.txt").write_text("no it was n't black monday\nbut\n")
+    before = left(tmp_path)
+    code, _, said = seqbench("train", "task=ptb_word", "data_dir=data", "source=raw")
+    assert code == 2
+    assert one_sentence(said) == (
+        "raw/ptb.train.txt is not the train split of the Penn Treebank: it has 2 lines where 42,068 are expected; "
+        "name a folder with the published files as source=<folder>."
+    )
+    assert left(tmp_path) == before
+
+
+def test_a_corrupted_token_file(seqbench, tmp_path):
+    folder = tmp_path / "data" / "ptb_word"
+    folder.mkdir(parents=True)
+    names = ("train.bin", "valid.bin", "test.bin", "vocabulary.txt")
+    for name in names:
+        (folder / name).write_bytes(b"12345678")
+    manifest = {
+        "format": FORMAT,
+        "version": PTB_WORD.version,
+        "splits": {split: {"source_sha256": PTB_WORD.splits[split].sha256} for split in PTB_WORD.splits},
+        "files": {name: {"n_bytes": 8, "sha256": "0" * 64} for name in names},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    before = left(tmp_path)
+    code, _, said = seqbench("train", "task=ptb_word", "data_dir=data")
+    assert code == 2
+    assert one_sentence(said) == (
+        "data/ptb_word/train.bin is damaged (its checksum is not its manifest's); make it anew with `seqbench prepare "
+        "task=ptb_word data_dir=data force=true`."
+    )
+    assert left(tmp_path) == before
+
+
+def test_a_read_only_folder(seqbench, tmp_path):
+    name = run_id(seqbench, *SMALL)
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs").chmod(0o555)
+    code, _, said = seqbench("train", *SMALL, obeys_permissions=True)
+    assert (code, one_sentence(said)) == (2, f"Cannot write outputs/{name}: Permission denied.")
+    assert left(tmp_path) == []
+
+
+def test_two_processes_on_one_run(seqbench, tmp_path):
+    name = run_id(seqbench, *SMALL)
+    (tmp_path / "outputs" / name).mkdir(parents=True)
+    with FileLock(tmp_path / "outputs" / name / "lock"):
+        code, _, said = seqbench("train", *SMALL)
+    assert (code, one_sentence(said)) == (
+        2,
+        f"Another process is running {name}; wait for it, or change a setting.",
+    )
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, seqbench_in):
+    """A folder with a run of SMALL that has finished, and the run's folder."""
+    place = tmp_path_factory.mktemp("finished")
+    code, _, errors = seqbench_in(place, "train", *SMALL)
+    assert code == 0, errors
+    return place
+
+
+@pytest.fixture
+def unfinished_run(finished_run, tmp_path):
+    """A copy of the finished run that lacks its record, so that the same command goes on: the run's folder."""
+    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "results")
+    folder = next((tmp_path / "outputs").iterdir())
+    (folder / "record.json").unlink()
+    return folder
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_truncated_checkpoint_falls_back(seqbench, unfinished_run):
+    before = (unfinished_run / "metrics.jsonl").read_bytes()
+    last = sorted((unfinished_run / "checkpoints").glob("step-*.pt"))[-1]
+    cut(last)
+    code, said, errors = seqbench("train", *SMALL)
+    assert code == 0, errors
+    shown = last.relative_to(unfinished_run.parents[1])
+    assert f"Checkpoint {shown} is damaged; going back to the one before.\n" in said
+    assert f"Resuming {unfinished_run.name} at step 3.\n" in said
+    assert (unfinished_run / "metrics.jsonl").read_bytes() == before
+
+
+def test_every_checkpoint_truncated(seqbench, unfinished_run):
+    for path in (unfinished_run / "checkpoints").glob("step-*.pt"):
+        cut(path)
+    before = (unfinished_run / "metrics.jsonl").read_bytes()
+    code, _, said = seqbench("train", *SMALL)
+    assert (code, one_sentence(said)) == (
+        2,
+        f"Every checkpoint in outputs/{unfinished_run.name}/checkpoints is damaged; force=true starts over.",
+    )
+    assert (unfinished_run / "metrics.jsonl").read_bytes() == before
+    assert seqbench("train", *SMALL, "force=true")[0] == 0
+    assert (unfinished_run / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_refused_command_with_force_loses_nothing(seqbench, unfinished_run):
+    before = sorted(left(unfinished_run))
+    assert seqbench("train", *SMALL, "force=true", "results_dir=/dev/null/x")[0] == 2
+    assert sorted(left(unfinished_run)) == before
+
+
+def test_a_full_disk(seqbench, tmp_path):
+    """Simulated by a limit on a file's size: the system refuses the write half-way, as a full disk does."""
+    name = run_id(seqbench, *SMALL)
+    code, _, said = seqbench("train", *SMALL, largest_file=5000)
+    assert (code, one_sentence(said)) == (
+        2,
+        f"outputs/{name} cannot be saved: File too large; the last good checkpoint is kept, and with room the same "
+        "command resumes.",
+    )
+    assert list((tmp_path / "outputs" / name / "checkpoints").iterdir()) == []
+    code, said, errors = seqbench("train", *SMALL)
+    assert code == 0, errors
