@@ -28,10 +28,10 @@ def real_data() -> Path:
 def seqbench_in():
     """`seqbench_in(folder, *arguments)` runs the command line there: (exit code, stdout, stderr).
 
-    `obeys_permissions`: without root's right to pass over them. `largest_file`: in bytes; a longer write fails.
+    `env` is set on top of the environment (None: unset). `obeys_permissions`: without root's right to pass over them. `largest_file`: in bytes; a longer write fails.
     """
 
-    def call(folder: Path, *arguments: str, obeys_permissions=False, largest_file=None, **env: str):
+    def call(folder: Path, *arguments: str, obeys_permissions=False, largest_file=None, **env: str | None):
         def before_start():
             if obeys_permissions:
                 libc = ctypes.CDLL(None)
@@ -41,6 +41,7 @@ def seqbench_in():
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env}
+        environment = {name: value for name, value in environment.items() if value is not None}
         command = [sys.executable, "-m", "seqbench", *arguments]
         done = subprocess.run(
             command,

@@ -7,13 +7,15 @@ run. W&B is online only when there is a key and a server that answers; else it w
 from __future__ import annotations
 
 import functools
+import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from seqbench.config import ConfigError
 
-CONNECT_SECONDS = 20
+CONNECT_SECONDS = 9  # beside the ten of the login
 
 
 class Mirror(Protocol):
@@ -22,15 +24,22 @@ class Mirror(Protocol):
     def close(self) -> None: ...
 
 
+def check_installed(kind: str) -> None:
+    """Raise `ConfigError` where the package of `log.mirror` is not installed."""
+    if kind != "none" and importlib.util.find_spec(kind) is None:
+        raise ConfigError(f'log={kind} needs its package: pip install "seqbench[{kind}]".')
+
+
 def make_mirrors(kind: str, project: str, run_id: str, folder: Path, config: dict, say: Callable) -> list[Mirror]:
-    """The mirrors of `log.mirror`. Raises `ConfigError` where the package is not installed."""
-    if kind == "none":
-        return []
+    """The mirrors of `log.mirror`; none where one cannot start, which is said."""
     try:
-        inner = WandB(project, run_id, folder, config, say) if kind == "wandb" else TensorBoard(folder)
-    except ImportError as error:
-        raise ConfigError(f'log={kind} needs its package: pip install "seqbench[{kind}]".') from error
-    return [Guarded(inner, kind, say)]
+        if kind == "wandb":
+            return [Guarded(WandB(project, run_id, folder, config, say), kind, say)]
+        if kind == "tensorboard":
+            return [Guarded(TensorBoard(folder), kind, say)]
+    except Exception as error:  # whatever a dashboard raises, the run goes on
+        say(f"{kind} cannot start and is left out: {_first_line(error)}")
+    return []
 
 
 class Guarded:
@@ -50,11 +59,13 @@ class Guarded:
             return
         try:
             action()
-        except BaseException as error:  # whatever a dashboard raises, the run goes on
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
+        except Exception as error:  # whatever a dashboard raises, the run goes on
             self.broken = True
-            self.say(f"{self.name} failed and is left out from here on: {str(error).splitlines()[:1]}")
+            self.say(f"{self.name} failed and is left out from here on: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def flat(row: dict[str, Any]) -> dict[str, float]:
@@ -76,11 +87,12 @@ class WandB:
         start = functools.partial(
             wandb.init, project=project, id=run_id, resume="allow", dir=str(folder), config=config, settings=settings
         )
-        online = wandb.Api is not None and wandb.login(anonymous="never", timeout=1) if _has_key(wandb) else False
         try:
-            self.run = start(mode="online" if online else "offline")
-        except (wandb.errors.CommError, wandb.errors.UsageError) as error:
-            say(f"W&B does not answer ({str(error).splitlines()[0]}); logging offline.")
+            # WANDB_MODE has the first word; the login asks no one at the terminal, and the server for ten seconds
+            mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
+            self.run = start(mode=mode)
+        except wandb.Error as error:
+            say(f"W&B does not answer ({_first_line(error)}); logging offline.")
             self.run = start(mode="offline")
 
     def log(self, row: dict[str, Any]) -> None:
@@ -88,10 +100,6 @@ class WandB:
 
     def close(self) -> None:
         self.run.finish()
-
-
-def _has_key(wandb) -> bool:
-    return wandb.api.api_key is not None
 
 
 class TensorBoard:

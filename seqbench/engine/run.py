@@ -21,7 +21,7 @@ from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
-from seqbench.engine.mirror import make_mirrors
+from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, make_record
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import UserError
@@ -120,6 +120,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = task or build_task(config)
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
         run = build(config, world, log, task, folder)  # all of it before anything is written
+        check_installed(config.log.mirror)
         if world.leads:
             ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():

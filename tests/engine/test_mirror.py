@@ -1,0 +1,103 @@
+"""Dashboards mirror metrics.jsonl and never stop a run."""
+
+import json
+import socket
+import time
+
+import pytest
+
+from seqbench.engine.mirror import Guarded, flat
+
+SMALL = [
+    "task.delay=10",
+    "task.train_size=40",
+    "task.valid_size=20",
+    "task.test_size=20",
+    "model.hidden_size=8",
+    "model.n_negative=4",
+    "train.max_steps=4",
+    "train.eval_every=2",
+    "log.every=1",
+]
+NO_LOGIN = {"WANDB_API_KEY": None, "WANDB_MODE": None, "NETRC": "/dev/null"}
+
+
+def rows(folder):
+    return [json.loads(row) for row in next(folder.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
+
+
+def test_an_error_is_said_once_and_stops_nothing():
+    class Broken:
+        def log(self, row):
+            raise ValueError("no\nmore")
+
+        close = None
+
+    said = []
+    mirror = Guarded(Broken(), "wandb", said.append)
+    for step in range(3):
+        mirror.log({"step": step})
+    mirror.close()
+    assert said == ["wandb failed and is left out from here on: no"]
+
+
+def test_an_interrupt_is_not_an_error():
+    class Interrupted:
+        def log(self, row):
+            raise KeyboardInterrupt
+
+        close = None
+
+    with pytest.raises(KeyboardInterrupt):
+        Guarded(Interrupted(), "wandb", print).log({})
+
+
+def test_names_of_nested_metrics():
+    assert flat({"step": 3, "loss": 1.0, "valid": {"nll": 2.0}}) == {"loss": 1.0, "valid/nll": 2.0}
+
+
+def test_tensorboard_holds_every_row(seqbench, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    code, _, errors = seqbench("train", *SMALL, "log=tensorboard")
+    assert code == 0, errors
+    events = EventAccumulator(str(next(tmp_path.glob("outputs/*/tensorboard"))))
+    events.Reload()
+    losses = {event.step: event.value for event in events.Scalars("loss")}
+    assert losses == pytest.approx({row["step"]: row["loss"] for row in rows(tmp_path) if "loss" in row})
+    assert len(losses) == 4
+    assert [event.step for event in events.Scalars("valid/nll")] == [2, 4]
+
+
+def test_wandb_without_a_login_is_offline(seqbench, tmp_path):
+    pytest.importorskip("wandb")
+    code, said, errors = seqbench("train", *SMALL, "log=wandb", **NO_LOGIN)
+    assert code == 0, errors
+    assert "left out" not in said
+    (offline,) = tmp_path.glob("outputs/*/wandb/offline-run-*")
+    content = next(offline.glob("run-*.wandb")).read_bytes()
+    assert b"grad_norm" in content and b"valid/nll" in content and b"n_negative" in content
+    name = next((tmp_path / "outputs").iterdir()).name
+    assert offline.name.endswith(name)
+
+
+def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
+    pytest.importorskip("wandb")
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(16)
+        there = {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
+        start = time.perf_counter()
+        code, said, errors = seqbench("train", *SMALL, "log=wandb", **{**NO_LOGIN, **there})
+        seconds = time.perf_counter() - start
+    assert code == 0, errors
+    assert "logging offline" in said
+    assert len(rows(tmp_path)) == 6
+    assert list(tmp_path.glob("outputs/*/wandb/offline-run-*"))
+    assert seconds < 40, "20 for the server, the rest for the start of a loaded machine"
+
+
+def test_the_mirrored_run_is_the_same_run(seqbench, tmp_path):
+    first = seqbench("show", *SMALL)[1]
+    assert seqbench("show", *SMALL, "log=wandb")[1] == first
