@@ -100,6 +100,11 @@ def _device(wanted: str, local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
+def lost_peer(error: BaseException) -> bool:
+    """Whether an error is but the echo of another process's death. gloo has no class of its own for it."""
+    return isinstance(error, dist.DistError) or (type(error) is RuntimeError and "gloo" in str(error))
+
+
 def worker_command(config_path: Path, nproc: int) -> list[str]:
     """The command that trains a saved config in `nproc` new processes."""
     module = ["-m", "seqbench.engine.worker", str(config_path)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.config import Config, load, save
-from seqbench.engine.distributed import World, worker_command
+from seqbench.engine.distributed import World, lost_peer, worker_command
 from seqbench.engine.run import build_task, run_folder, train
 from seqbench.errors import RunError, UserError
 
@@ -34,8 +35,9 @@ def main(path: Path, while_stdin: bool = False) -> None:
     except (UserError, RunError) as error:
         _leave(path, {"kind": type(error).__name__, "user": isinstance(error, UserError), "text": str(error)})
         os._exit(2 if isinstance(error, UserError) else 1)  # without waiting for the others in a collective
-    except BaseException:
-        _leave(path, {"kind": "bug", "user": False, "text": traceback.format_exc()})
+    except BaseException as error:
+        kind = "lost" if lost_peer(error) else "bug"
+        _leave(path, {"kind": kind, "user": False, "text": traceback.format_exc()})
         os._exit(1)
     world.close()
     sys.stdout.flush()
@@ -84,12 +86,15 @@ def run_in_processes(config: Config) -> dict[str, Any]:
 
 
 def _first_error(place: Path, code: int, said: str) -> Exception:
-    errors = sorted(place.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    if not errors:
-        tail = said.strip().splitlines()[-1:] if said else []
-        return RunError(f"A worker process died with code {code} and no error of its own. {' '.join(tail)}".strip())
-    error = json.loads(errors[0].read_text())
-    rank = errors[0].stem.rpartition("-")[2]
+    """The error that one of the processes left, or what torchrun says of one that died without a word."""
+    paths = sorted(place.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    errors = [(path.stem.rpartition("-")[2], json.loads(path.read_text())) for path in paths]
+    own = [(rank, error) for rank, error in errors if error["kind"] != "lost"]
+    if not own:
+        first = re.search(r"exitcode: (-?\d+)\) local_rank: (\d+)", said)
+        died = f"Process {first.group(2)} died with code {first.group(1)}" if first else f"It ended with code {code}"
+        return RunError(f"{died} and no error of its own; code -9 is often a lack of memory.")
+    rank, error = own[0]
     if error["user"]:
         shutil.rmtree(place)
         with contextlib.suppress(OSError):

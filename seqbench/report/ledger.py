@@ -54,7 +54,7 @@ class Record:
     deterministic: bool
     versions: dict
     commit: str | None
-    dirty: bool
+    dirty: bool | None
     task_version: dict
 
     def values(self) -> dict[str, float | None]:

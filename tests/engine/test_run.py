@@ -1,0 +1,130 @@
+"""Runs from their start to their record, in precisions and numbers of processes, and ranks that die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "task.delay=10",
+    "task.train_size=40",
+    "task.valid_size=20",
+    "task.test_size=20",
+    "model.hidden_size=8",
+    "model.n_negative=4",
+    "train.max_steps=6",
+    "train.eval_every=3",
+    "log.every=1",
+]
+BROKEN_RANK = """
+import os
+if os.environ.get("RANK") == "1":
+    import seqbench.engine.loop as loop
+    def train_step(run):
+        raise ValueError("this rank is broken")
+    loop.train_step = train_step
+"""
+
+
+def record(folder):
+    return json.loads(next(folder.glob("results/runs/*.json")).read_text())
+
+
+@pytest.mark.parametrize("model", ["scornn", "lstm", "gru"])
+def test_bfloat16_stays_near_float32(seqbench, tmp_path, model):
+    own = [setting for setting in SMALL if model == "scornn" or not setting.startswith("model.")]
+    losses = []
+    for precision in ("fp32", "bf16"):
+        settings = [*own, f"model={model}", f"train.precision={precision}", f"output_dir={precision}"]
+        code, _, errors = seqbench("train", *settings)
+        assert code == 0, errors
+        path = next((tmp_path / precision).glob("*/metrics.jsonl"))
+        rows = [json.loads(row) for row in path.read_text().splitlines()]
+        losses.append([row["loss"] for row in rows if "loss" in row])
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_the_record_says_what_was_run(seqbench, tmp_path):
+    code, _, errors = seqbench("train", *SMALL, "train.deterministic=false", "train.threads=1", "seed=3")
+    assert code == 0, errors
+    said = record(tmp_path)
+    assert said["deterministic"] is False and said["seed"] == 3 and said["n_threads"] == 1
+    assert said["steps"] == 6 and said["epochs"] == 3.0 and said["selected_step"] in (3, 6)
+    assert said["parameters"]["recurrent"] == 28
+    assert said["device"].startswith(("cpu: ", "cuda: ")) and said["peak_memory_mib"] > 50
+    assert said["versions"]["torch"] and said["task_version"]["name"] == "copy"
+    assert said["metrics"]["baseline"]["nll"] == pytest.approx(10 * 2.0794415416798357 / 30)
+
+
+def test_a_run_that_diverges_keeps_the_last_good_checkpoint(seqbench, tmp_path):
+    code, _, said = seqbench("train", *SMALL, "optimizer=sgd", "optimizer.lr=1e30", "checkpoint.every=1")
+    assert code == 1
+    assert said == (
+        "seqbench: The loss is not finite (nan) by step 2; the last good checkpoint is kept. A lower learning rate "
+        "(optimizer.lr) or train.grad_clip may help.\n"
+    )
+    assert list((tmp_path / "results" / "runs").iterdir()) == []
+    assert [path.name[:15] for path in tmp_path.glob("outputs/*/checkpoints/*")] == ["step-0000000001"]
+
+
+def test_a_broken_rank_fails_the_run_with_its_own_error(seqbench, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(BROKEN_RANK)
+    code, _, said = seqbench("train", *SMALL, "train.nproc=2", PYTHONPATH=f"{tmp_path / 'site'}:{ROOT}")
+    assert code == 1
+    assert said.startswith("seqbench: Process 1 failed:\nTraceback")
+    assert said.endswith("ValueError: this rank is broken\n")
+
+
+def worker(rank: str, place: Path) -> int | None:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            if str(place).encode() in command and f"RANK={rank}\0".encode() in (folder / "environ").read_bytes():
+                return int(folder.name)
+        except OSError:
+            continue
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the process in /proc")
+def test_a_killed_rank_fails_the_run_at_once(tmp_path):
+    settings = [*SMALL, "train.max_steps=100000", "train.nproc=2", f"output_dir={tmp_path / 'outputs'}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "seqbench", "train", *settings]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("outputs/*/metrics.jsonl")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        os.kill(worker("1", tmp_path), signal.SIGKILL)
+        said = process.communicate(timeout=60)[1].decode()
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert said == "seqbench: Process 1 died with code -9 and no error of its own; code -9 is often a lack of memory.\n"
+
+
+def test_no_worker_outlives_a_killed_run(tmp_path):
+    settings = [*SMALL, "train.max_steps=100000", "train.nproc=2", f"output_dir={tmp_path / 'outputs'}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "seqbench", "train", *settings]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    while not list(tmp_path.glob("outputs/*/metrics.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    assert worker("0", tmp_path) is not None
+    process.kill()  # this process alone, not its group
+    process.wait()
+    deadline = time.monotonic() + 20
+    while worker("0", tmp_path) or worker("1", tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

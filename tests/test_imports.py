@@ -1,0 +1,50 @@
+"""What is imported when: a run on synthetic data needs the core packages alone, and help needs not even torch."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ["wandb", "datasets", "sentencepiece", "sacrebleu", "matplotlib", "tensorboard", "transformers", "pandas"]
+WATCH = """
+import sys
+from seqbench.cli import main
+sys.argv[0] = "seqbench"
+try:
+    main()
+finally:
+    print("IMPORTED", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+RUN = ["task.delay=10", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "train.max_steps=2"]
+
+
+def imported(folder, *arguments):
+    command = [sys.executable, "-c", WATCH, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def test_a_synthetic_run_needs_the_core_alone(tmp_path):
+    names = imported(tmp_path, "train", *RUN)
+    assert "torch" in names
+    assert not names & set(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_help_needs_no_torch(tmp_path, arguments):
+    assert not imported(tmp_path, *arguments) & {"torch", "hydra", "numpy", *HEAVY}
+
+
+def test_listing_and_showing_need_no_datasets(tmp_path):
+    assert not imported(tmp_path, "list") & {*HEAVY}
+
+
+def test_help_answers_in_half_a_second(seqbench):
+    def seconds():
+        start = time.perf_counter()
+        assert seqbench("--help")[0] == 0
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(5)) < 0.5
