@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.types import Backbone, Batch, ParameterGroup, State, TaskIO
+from seqbench.types import Backbone, Batch, Head, ParameterGroup, State, TaskIO
 
 
 class Network(nn.Module):
@@ -21,7 +21,7 @@ class Network(nn.Module):
         self,
         embedding: nn.Embedding | None,
         backbone: Backbone,
-        head: nn.Module,
+        head: Head,
         dropout_input: float,
         dropout_output: float,
     ):
@@ -68,7 +68,7 @@ def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 def build_network(
     io: TaskIO,
     make_backbone: Callable[[int], Backbone],
-    make_head: Callable[[int, int], nn.Module],
+    make_head: Callable[[int, int], Head],
     embedding: str,
     d_embed: int,
     dropout_input: float,
@@ -78,7 +78,7 @@ def build_network(
     """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "one_hot", or
     "auto": what the task's protocol says."""
     if io.n_tokens is None:
-        table, d_input = None, io.n_features
+        table, d_input = None, io.n_features or 1
     elif embedding == "one_hot" or (embedding == "auto" and io.one_hot):
         table, d_input = None, io.n_tokens
     else:

@@ -75,6 +75,21 @@ class Backbone(nn.Module):
         """Called once after every optimizer step, for projections and counters."""
 
 
+class Head(nn.Module):
+    """What turns features into a loss and a distribution."""
+
+    def loss_sum(self, y_ND: Tensor, target_N: Tensor) -> Tensor:
+        """The loss in the task's unit, summed over N scored targets: a scalar."""
+        raise NotImplementedError
+
+    def log_probs(self, y_ND: Tensor) -> Tensor:
+        """(N, C) log-probabilities of classes; a head for real targets has none."""
+        raise NotImplementedError
+
+    def after_step(self) -> None:
+        """Called once after every optimizer step, for projections and counters."""
+
+
 @dataclass(frozen=True)
 class ParameterGroup:
     """Parameters that an optimizer may treat apart; their learning rate is `lr_scale` times the optimizer's."""

@@ -28,7 +28,8 @@ def real_data() -> Path:
 def seqbench_in():
     """`seqbench_in(folder, *arguments)` runs the command line there: (exit code, stdout, stderr).
 
-    `env` is set on top of the environment (None: unset). `obeys_permissions`: without root's right to pass over them. `largest_file`: in bytes; a longer write fails.
+    `env` is set on top of the environment (None: unset). `obeys_permissions`: without root's right to pass over them.
+    `largest_file`: in bytes; a longer write fails.
     """
 
     def call(folder: Path, *arguments: str, obeys_permissions=False, largest_file=None, **env: str | None):

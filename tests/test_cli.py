@@ -18,6 +18,7 @@ SMALL = [
     "train.eval_every=2",
 ]
 
+
 def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
     code, said, errors = seqbench("train", *SMALL)
     assert code == 0, errors

@@ -1,4 +1,4 @@
-"""A user's mistakes and a machine's: each one exact sentence, exit code 2, no traceback, nothing lost or left behind."""
+"""A user's mistakes and a machine's: each an exact sentence and exit code 2, with nothing lost or left."""
 
 import json
 import shutil

@@ -86,7 +86,9 @@ def _write(payload: dict[str, Any], file: BinaryIO) -> None:
     try:
         torch.save(payload, file)
     except RuntimeError as error:  # how torch's writer ends after the file's own error, such as a full disk
-        raise error.__context__ if isinstance(error.__context__, OSError) else error
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -89,8 +89,8 @@ class WandB:
         )
         try:
             # WANDB_MODE has the first word; the login asks no one at the terminal, and the server for ten seconds
-            mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False) else "offline")
-            self.run = start(mode=mode)
+            asked = "WANDB_MODE" in os.environ
+            self.run = start(mode=None if asked else "online" if wandb.login(prompt=False) else "offline")
         except wandb.Error as error:
             say(f"W&B does not answer ({_first_line(error)}); logging offline.")
             self.run = start(mode="offline")

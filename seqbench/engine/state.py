@@ -27,7 +27,7 @@ class Progress:
     carry: State = None
     history: list[float] = field(default_factory=list)  # selection metric on valid, one an evaluation
     history_steps: list[int] = field(default_factory=list)
-    running: list[float] = field(default_factory=lambda: [0.0, 0.0])  # since the last evaluation: own loss, all targets
+    running: list[Any] = field(default_factory=lambda: [0.0, 0])  # since the last evaluation: own loss, all targets
     n_tokens: int = 0
     seconds: float = 0.0
     n_resumed: int = 0

@@ -79,7 +79,8 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         process.wait()
         raise
     finally:
-        process.stdin.close()
+        if process.stdin:
+            process.stdin.close()
     if process.returncode:
         raise _first_error(place, process.returncode, said.read_text(errors="replace"))
     return json.loads((folder / "record.json").read_text())

@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.types import Head
 
-class Softmax(nn.Module):
+
+class Softmax(Head):
     """p(c | y) = softmax(V y + b). `init_range` fills V and b with U(-r, r); null: Glorot's uniform and zero."""
 
     def __init__(self, d_input: int, n_outputs: int, bias: bool = True, init_range: float | None = None):
@@ -30,6 +32,3 @@ class Softmax(nn.Module):
     def log_probs(self, y_ND: Tensor) -> Tensor:
         """(N, C) log-probabilities."""
         return F.log_softmax(self.linear(y_ND).float(), dim=-1)
-
-    def after_step(self) -> None:
-        """Nothing to keep up between steps."""

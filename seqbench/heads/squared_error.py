@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.types import Head
 
-class SquaredError(nn.Module):
+
+class SquaredError(Head):
     """Prediction V y + b; V by Glorot's uniform, b zero."""
 
     def __init__(self, d_input: int, n_outputs: int):
@@ -25,6 +27,3 @@ class SquaredError(nn.Module):
     def predict(self, y_ND: Tensor) -> Tensor:
         """(N, R) predictions."""
         return self.linear(y_ND).float()
-
-    def after_step(self) -> None:
-        """Nothing to keep up between steps."""

@@ -10,10 +10,9 @@ with one bias are 4 H lower.
 
 from __future__ import annotations
 
-import torch
 from torch import nn
 
-from seqbench.models.cells.stack import RecurrentStack, initialise
+from seqbench.models.cells.stack import RecurrentStack, initialise, weights
 
 
 class LSTM(RecurrentStack):
@@ -40,7 +39,7 @@ class LSTM(RecurrentStack):
         for layer in layers:
             initialise(layer, init, init_range)
             if forget_bias is not None:
-                with torch.no_grad():
-                    layer.bias_ih_l0[hidden_size : 2 * hidden_size] = forget_bias
-                    layer.bias_hh_l0[hidden_size : 2 * hidden_size] = 0.0
+                _, _, input_bias, recurrent_bias = weights(layer)
+                input_bias.data[hidden_size : 2 * hidden_size] = forget_bias
+                recurrent_bias.data[hidden_size : 2 * hidden_size] = 0.0
         super().__init__(layers, dropout)

@@ -45,6 +45,7 @@ class SCORNN(Backbone):
         )
         self.skew_entries = nn.Parameter(block_rotations(hidden_size))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
+        self.sign: Tensor
         sign_H = torch.ones(hidden_size)
         sign_H[hidden_size - n_negative :] = -1
         self.register_buffer("sign", sign_H)

@@ -143,7 +143,7 @@ class Adafactor(torch.optim.Optimizer):
         if group["scale_parameter"]:
             alpha_K = alpha_K * _rms(_stack(wide)).clamp(min=group["eps2"])
 
-        grad = _stack([weight.grad for weight in weights]).to(dtype)
+        grad = _stack([weight.grad for weight in weights if weight.grad is not None]).to(dtype)
         update = _normalized(grad, states, group, 1.0 - _decay(group, step))
         scale_K = alpha_K
         if group["clip_threshold"] is not None:

@@ -99,7 +99,9 @@ def test_a_killed_rank_fails_the_run_at_once(tmp_path):
     settings = [*SMALL, "train.max_steps=100000", "train.nproc=2", f"output_dir={tmp_path / 'outputs'}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "seqbench", "train", *settings]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     try:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("outputs/*/metrics.jsonl")):

@@ -32,7 +32,7 @@ class RecurrentStack(Backbone):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         if not x.is_floating_point():
-            x = F.one_hot(x, self._d_input).to(self.layers[0].weight_ih_l0.dtype)
+            x = F.one_hot(x, self._d_input).to(weights(self.layers[0])[0].dtype)
         new_state = []
         for index, layer in enumerate(self.layers):
             if index > 0:
@@ -43,7 +43,13 @@ class RecurrentStack(Backbone):
         return x, tuple(new_state), None
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup([layer.weight_hh_l0 for layer in self.layers])}
+        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self.layers])}
+
+
+def weights(layer: nn.Module) -> list[nn.Parameter]:
+    """Input weights (gates * H, D), recurrent weights (gates * H, H) and the two biases (gates * H,) of a layer."""
+    assert isinstance(layer, nn.RNNBase)
+    return layer.all_weights[0]
 
 
 def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
@@ -55,18 +61,19 @@ def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
     """
     if init not in INITS:
         raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
-    hidden_size, gates = layer.hidden_size, layer.weight_hh_l0.shape[0] // layer.hidden_size
+    input_weight, recurrent_weight, *biases = weights(layer)
+    hidden_size, gates = layer.hidden_size, len(recurrent_weight) // layer.hidden_size
     if init == "uniform":
         bound = 1 / math.sqrt(hidden_size) if init_range is None else init_range
         for parameter in layer.parameters():
             nn.init.uniform_(parameter, -bound, bound)
         return
-    nn.init.zeros_(layer.bias_ih_l0)
-    nn.init.zeros_(layer.bias_hh_l0)
+    for bias in biases:
+        nn.init.zeros_(bias)
     bound = math.sqrt(6 / (layer.input_size + hidden_size + gates * hidden_size))
-    nn.init.uniform_(layer.weight_ih_l0, -bound, bound)
+    nn.init.uniform_(input_weight, -bound, bound)
     if init == "glorot":
-        nn.init.uniform_(layer.weight_hh_l0, -bound, bound)
+        nn.init.uniform_(recurrent_weight, -bound, bound)
     else:
-        for gate_HH in layer.weight_hh_l0.data.split(hidden_size):
+        for gate_HH in recurrent_weight.data.split(hidden_size):
             nn.init.orthogonal_(gate_HH)
