@@ -61,6 +61,8 @@ def explained(error: BaseException) -> ConfigError:
         else:
             break
     text = str(error)
+    if found := re.search(r"(?:Could not find|Could not load) '(hydra/launcher/(?:joblib|submitit_\w+))'", text):
+        return ConfigError(f'{found.group(1)} is a plugin: pip install "seqbench[sweep]".')
     if found := re.search(r"Could not find '([\w/.-]+)'", text):
         return _missing_option(found.group(1))
     if found := re.search(r"Could not override '([\w./@-]+)'", text):

@@ -42,6 +42,18 @@ def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_pat
     assert code == 1
 
 
+def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
+    code, _, errors = seqbench("train", *SMALL, "seed=1")
+    assert code == 0, errors
+    jobs = ["train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SMALL, "seed=0,1,2"]
+    code, said, errors = seqbench(*jobs)
+    assert code == 0, errors
+    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 3
+    code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1,2")
+    assert code == 0, errors
+    assert said.count("has finished") == 3
+
+
 def test_completion():
     def ask(line):
         env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line)), "PYTHONPATH": str(ROOT)}
