@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -92,9 +93,7 @@ def _first_error(place: Path, code: int, said: str) -> Exception:
     errors = [(path.stem.rpartition("-")[2], json.loads(path.read_text())) for path in paths]
     own = [(rank, error) for rank, error in errors if error["kind"] != "lost"]
     if not own:
-        first = re.search(r"exitcode: (-?\d+)\) local_rank: (\d+)", said)
-        died = f"Process {first.group(2)} died with code {first.group(1)}" if first else f"It ended with code {code}"
-        return RunError(f"{died} and no error of its own; code -9 is often a lack of memory.")
+        return RunError(f"{_first_death(said, code)} and no error of its own; code -9 is often a lack of memory.")
     rank, error = own[0]
     if error["user"]:
         shutil.rmtree(place)
@@ -104,6 +103,15 @@ def _first_error(place: Path, code: int, said: str) -> Exception:
     if error["kind"] == "RunError":
         return RunError(error["text"])
     return RunError(f"Process {rank} failed:\n{error['text'].rstrip()}")
+
+
+def _first_death(said: str, code: int) -> str:
+    """Who died, from torchrun's report: a signal comes first, unless it was torchrun's own, to those left over."""
+    deaths = re.findall(r"rank\s+: (\d+) .*\n\s+exitcode\s+: (-?\d+)", said)
+    killed = [death for death in deaths if int(death[1]) < 0 and int(death[1]) != -signal.SIGTERM]
+    for rank, exit_code in [*killed, *deaths]:
+        return f"Process {rank} died with code {exit_code}"
+    return f"A process ended with code {code}"
 
 
 if __name__ == "__main__":
