@@ -33,7 +33,7 @@ DERIVED = {  # constructor arguments that never stand in a YAML: the task, the n
     "evaluation": set(),
 }
 ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
-NOT_IN_HASH = {"nproc", "device", "threads"}
+NOT_IN_HASH = {"nproc", "device", "threads", "backend"}  # of the machine: they must not change results
 CHOICES = {
     "network.embedding": ("auto", "learned", "one_hot"),
     "train.select": ("best", "last"),
@@ -137,10 +137,11 @@ def load(path: Path) -> Config:
 
 
 def hashed(config: Config) -> dict[str, Any]:
-    """What determines a run's results: every hyperparameter and the seed; no path, device count or log sink."""
+    """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink."""
     everything = asdict(config)
     kept = {name: everything[name] for name in (*PLUGGABLE[:-1], "network", "train", "seed")}
     kept["train"] = {key: value for key, value in kept["train"].items() if key not in NOT_IN_HASH}
+    kept["model"] = {key: value for key, value in kept["model"].items() if key not in NOT_IN_HASH}
     return kept
 
 

@@ -33,17 +33,46 @@ class Network(nn.Module):
         self.dropout_output = dropout_output
 
     def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State, Tensor | None]:
-        y_BTD, state, aux = self.features(batch.inputs, state)
-        y_ND, targets = select(y_BTD, batch)
-        return self.head.loss_sum(y_ND, targets), state, aux
+        x = self.embedded(batch.inputs)
+        read = self._read(x, state)
+        if read is not None:
+            z_BTC, state, aux = read
+            z_NC, targets = select(z_BTC, batch)
+        else:
+            y_BTD, state, aux = self.backbone(x, state)
+            y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
+            z_NC = self._readout(y_ND)
+        return self.head.loss_sum(z_NC, targets), state, aux
 
-    def features(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
-        """What the head reads: (y_BTD, state, aux)."""
+    def outputs(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        """What the head's methods take, at every position: (z_BTC, state, aux)."""
+        x = self.embedded(inputs)
+        read = self._read(x, state)
+        if read is not None:
+            return read
+        y_BTD, state, aux = self.backbone(x, state)
+        return self._readout(y_BTD), state, aux
+
+    def embedded(self, inputs: Tensor) -> Tensor:
+        """What the backbone reads."""
         x = inputs if self.embedding is None else self.embedding(inputs)
         if self.dropout_input and x.is_floating_point():
             x = F.dropout(x, self.dropout_input, self.training)
-        y_BTD, state, aux = self.backbone(x, state)
-        return F.dropout(y_BTD, self.dropout_output, self.training), state, aux
+        return x
+
+    def _readout(self, y: Tensor) -> Tensor:
+        y = F.dropout(y, self.dropout_output, self.training)
+        return y if self.head.readout is None else self.head.readout(y)
+
+    def _read(self, x: Tensor, state: State) -> tuple[Tensor, State, Tensor | None] | None:
+        """The readout done by the backbone on the way, where it can."""
+        readout = self.head.readout
+        if readout is None or (self.training and self.dropout_output):
+            return None
+        read = self.backbone.read(x, state, readout.weight)
+        if read is None or readout.bias is None:
+            return read
+        return read[0] + readout.bias, *read[1:]
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return self.backbone.parameter_groups()
@@ -59,9 +88,11 @@ class Network(nn.Module):
 
 
 def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Features and targets of the scored positions, both flattened: (N, D) and (N, ...)."""
+    """Features and targets of the scored positions, both flattened: (N, D) and (N, ...), in either order of axes."""
     if batch.valid_BT is not None:
         return y_BTD[batch.valid_BT], batch.targets[batch.valid_BT]
+    if y_BTD.stride(0) < y_BTD.stride(1):  # time comes first in memory: flattened that way, y need not be copied
+        return y_BTD.transpose(0, 1).flatten(0, 1), batch.targets.transpose(0, 1).flatten(0, 1)
     return y_BTD.flatten(0, 1), batch.targets.flatten(0, 1)
 
 

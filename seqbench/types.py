@@ -71,18 +71,26 @@ class Backbone(nn.Module):
         """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
         return {}
 
+    def read(self, x: Tensor, state: State, weight_CD: Tensor) -> tuple[Tensor, State, Tensor | None] | None:
+        """`forward` with each y multiplied by `weight_CD`: (B, T, C) in its place. A backbone that can do this on the
+        way and never keep y's gradient does; None: it cannot, or not here."""
+        return None
+
     def after_step(self) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
 
 class Head(nn.Module):
-    """What turns features into a loss and a distribution."""
+    """What turns features into a loss and a distribution: `readout` first, where there is one, applied by the network
+    to what a position's features are; then the methods, which take what it gives (z)."""
 
-    def loss_sum(self, y_ND: Tensor, target_N: Tensor) -> Tensor:
+    readout: nn.Linear | None  # set by the constructor
+
+    def loss_sum(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
         """The loss in the task's unit, summed over N scored targets: a scalar."""
         raise NotImplementedError
 
-    def log_probs(self, y_ND: Tensor) -> Tensor:
+    def log_probs(self, z_NC: Tensor) -> Tensor:
         """(N, C) log-probabilities of classes; a head for real targets has none."""
         raise NotImplementedError
 

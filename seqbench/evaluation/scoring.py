@@ -30,12 +30,11 @@ def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> S
     each sequence's last targets)."""
     nll, n_targets, correct, n_symbols = 0.0, 0, 0, 0
     for batch in batches:
-        y_BTD, _, _ = network.features(batch.inputs)
-        y_ND, target_N = select(y_BTD, batch)
-        log_probs_NC = network.head.log_probs(y_ND)
-        nll -= log_probs_NC.gather(1, target_N.unsqueeze(1)).double().sum()
+        z_BTC, _, _ = network.outputs(batch.inputs)
+        z_NC, target_N = select(z_BTC, batch)
+        nll += network.head.loss_sum(z_NC, target_N).double()
         n_targets += len(target_N)
-        guess_BK = network.head.log_probs(y_BTD[:, -counted:].flatten(0, 1)).argmax(-1)
+        guess_BK = z_BTC[:, -counted:].flatten(0, 1).argmax(-1)
         symbol_BK = batch.targets[:, -counted:].flatten()
         correct += _matches(guess_BK, symbol_BK)
         n_symbols += len(symbol_BK)

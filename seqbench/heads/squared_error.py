@@ -16,14 +16,10 @@ class SquaredError(Head):
 
     def __init__(self, d_input: int, n_outputs: int):
         super().__init__()
-        self.linear = nn.Linear(d_input, n_outputs)
-        nn.init.xavier_uniform_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.readout = nn.Linear(d_input, n_outputs)
+        nn.init.xavier_uniform_(self.readout.weight)
+        nn.init.zeros_(self.readout.bias)
 
-    def loss_sum(self, y_ND: Tensor, target_NR: Tensor) -> Tensor:
+    def loss_sum(self, z_NR: Tensor, target_NR: Tensor) -> Tensor:
         """Squared error summed over targets (and over a target's R components), a scalar."""
-        return F.mse_loss(self.linear(y_ND).float(), target_NR, reduction="sum")
-
-    def predict(self, y_ND: Tensor) -> Tensor:
-        """(N, R) predictions."""
-        return self.linear(y_ND).float()
+        return F.mse_loss(z_NR.float(), target_NR, reduction="sum")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.models.cells.cayley import block_rotations, scaled_cayley
-from seqbench.models.cells.modrelu import modrelu_recurrence
+from seqbench.models.cells.recurrence import BACKENDS, Dense, Spare, recurrence
 from seqbench.types import Backbone, ParameterGroup, State
 
 
@@ -24,7 +24,7 @@ class SCORNN(Backbone):
 
     `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end. `input_init_range` bounds U's
     uniform initialisation. A is the parameter group "recurrent": its learning rate is `recurrent_lr_scale` times the
-    others'.
+    others'. `backend`: reference | native | auto (cells/recurrence.py).
     """
 
     def __init__(
@@ -34,8 +34,12 @@ class SCORNN(Backbone):
         n_negative: int,
         input_init_range: float = 0.01,
         recurrent_lr_scale: float = 0.1,
+        backend: str = "auto",
     ):
         super().__init__()
+        if backend not in BACKENDS:
+            raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        self.backend, self._spare = backend, Spare()
         if not 0 <= n_negative <= hidden_size:
             raise ValueError(f"n_negative is between 0 and hidden_size={hidden_size}, not {n_negative}")
         self.d_output = hidden_size
@@ -55,18 +59,29 @@ class SCORNN(Backbone):
         return scaled_cayley(self.skew_entries, self.sign)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
+        outputs = self._run(x, state, None)
+        assert outputs is not None
+        return outputs
+
+    def read(self, x: Tensor, state: State, weight_CD: Tensor) -> tuple[Tensor, State, None] | None:
+        return self._run(x, state, weight_CD)
+
+    def _run(self, x: Tensor, state: State, readout_CH: Tensor | None) -> tuple[Tensor, State, None] | None:
         with torch.autocast(x.device.type, enabled=False):
             weight_HH = self.recurrent_matrix()
-            weight_DH = self.weight_input.to(weight_HH.dtype)
-            time_first = x.transpose(0, 1)
-            if x.is_floating_point():
-                x_TBH = time_first.to(weight_HH.dtype) @ weight_DH
-            else:
-                x_TBH = nn.functional.embedding(time_first, weight_DH)
-            h_BH = x_TBH.new_zeros(x_TBH.shape[1:]) if state is None else state.to(weight_HH.dtype)
-            h_TBH = modrelu_recurrence(x_TBH, weight_HH, self.bias.to(weight_HH.dtype), h_BH)
-            last_BH = h_TBH[-1] if len(h_TBH) else h_BH
-        return h_TBH.transpose(0, 1), last_BH, None
+            dtype, x_TB = weight_HH.dtype, x.transpose(0, 1)
+            outputs = recurrence(
+                x_TB.to(dtype) if x.is_floating_point() else x_TB,
+                self.weight_input.to(dtype),
+                self.bias.to(dtype),
+                Dense(weight_HH),
+                "modrelu",
+                weight_HH.new_zeros(len(x), self.d_output) if state is None else state.to(dtype),
+                self._spare,
+                self.backend,
+                None if readout_CH is None else readout_CH.to(dtype),
+            )
+        return None if outputs is None else (outputs[0].transpose(0, 1), outputs[1], None)
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return {"recurrent": ParameterGroup([self.skew_entries], self.recurrent_lr_scale)}

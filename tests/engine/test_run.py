@@ -47,7 +47,7 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model):
         path = next((tmp_path / precision).glob("*/metrics.jsonl"))
         rows = [json.loads(row) for row in path.read_text().splitlines()]
         losses.append([row["loss"] for row in rows if "loss" in row])
-    assert losses[0] != losses[1]
+    assert (losses[0] != losses[1]) == (model != "scornn")  # scoRNN's recurrence and readout stay in float32
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
 

@@ -6,47 +6,7 @@ import pytest
 import torch
 
 from seqbench.models.cells.cayley import block_rotations, scaled_cayley, skew_matrix
-from seqbench.models.cells.modrelu import modrelu_recurrence
 from seqbench.models.scornn import SCORNN
-
-
-def plain_loop(x_TBH, weight, bias, h):
-    outputs = []
-    for x in x_TBH.unbind(0):
-        z = x + h @ weight
-        h = torch.sign(z) * torch.relu(z.abs() + bias)
-        outputs.append(h)
-    return torch.stack(outputs)
-
-
-def inputs(time, batch, hidden):
-    generator = torch.Generator().manual_seed(0)
-
-    def draw(*shape):
-        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
-
-    return draw(time, batch, hidden), draw(hidden, hidden), draw(hidden), draw(batch, hidden)
-
-
-@pytest.mark.parametrize("shape", [(6, 3, 4), (1, 1, 1), (9, 2, 5)])
-def test_recurrence_equals_the_plain_loop(shape):
-    ours, plain = inputs(*shape), inputs(*shape)
-    y, expected = modrelu_recurrence(*ours), plain_loop(*plain)
-    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
-    weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
-    (y * weight).sum().backward()
-    (expected * weight).sum().backward()
-    for a, b in zip(ours, plain, strict=True):
-        torch.testing.assert_close(a.grad, b.grad, rtol=1e-10, atol=1e-10)
-
-
-def test_recurrence_gradcheck():
-    assert torch.autograd.gradcheck(modrelu_recurrence, inputs(5, 2, 3))
-
-
-def test_no_steps():
-    x, weight, bias, h = inputs(0, 2, 3)
-    assert modrelu_recurrence(x, weight, bias, h).shape == (0, 2, 3)
 
 
 @pytest.mark.parametrize("n", [2, 5, 8])
@@ -91,3 +51,22 @@ def test_parameter_count_of_the_papers_copy_model():
 def test_too_many_negatives_is_refused():
     with pytest.raises(ValueError, match="n_negative is between 0 and hidden_size=4, not 5"):
         SCORNN(3, hidden_size=4, n_negative=5)
+
+
+def test_the_recurrence_is_the_papers():
+    """h_t = modReLU(x_t U + h_{t-1} W), step by step from the model's own parameters."""
+    torch.manual_seed(0)
+    model = SCORNN(3, hidden_size=6, n_negative=2, input_init_range=1.0).double()
+    model.bias.data.uniform_(-0.5, 0.1)
+    x, h = torch.randn(2, 9, 3, dtype=torch.float64), torch.randn(2, 6, dtype=torch.float64)
+    y, state, _ = model(x, h)
+    for t in range(9):
+        z = x[:, t] @ model.weight_input + h @ model.recurrent_matrix()
+        h = torch.sign(z) * torch.relu(z.abs() + model.bias)
+        torch.testing.assert_close(y[:, t], h, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(state, h, rtol=1e-10, atol=1e-10)
+
+
+def test_an_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="backend is one of auto, reference, native, not 'fast'"):
+        SCORNN(3, hidden_size=4, n_negative=2, backend="fast")

@@ -1,0 +1,150 @@
+"""The compiled recurrences against their definition in plain PyTorch."""
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqbench.models.cells import native
+from seqbench.models.cells.recurrence import Dense, Spare, recurrence
+from seqbench.models.scornn import SCORNN
+
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no compiler here")
+
+
+def dense(n: int, dtype: torch.dtype):
+    weight = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64))[0].to(dtype).requires_grad_()
+    return [weight], lambda: Dense(weight)
+
+
+MAPS = {f"dense-{n}": (n, functools.partial(dense, n)) for n in (1, 7, 16, 48, 190)}
+KINDS = {"modrelu": 1, "tanh": 1}
+
+
+class Problem:
+    """Random inputs, and the outputs, last state and gradients that a backend gives for them."""
+
+    def __init__(self, name: str, kind: str, steps: int, rows: int, one_hot: bool, dtype: torch.dtype):
+        torch.manual_seed(0)
+        self.kind, (self.width, make) = kind, MAPS[name]
+        n_inputs = 5
+
+        def draw(*shape: int, scale: float = 1.0) -> Tensor:
+            return (torch.randn(*shape, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+
+        self.weights, self.map = make(dtype)
+        self.x = torch.randint(0, n_inputs, (steps, rows)) if one_hot else draw(steps, rows, n_inputs)
+        self.input_weight = draw(n_inputs, self.width)
+        self.bias, self.before = draw(self.width // KINDS[kind], scale=0.1), draw(rows, self.width)
+        self.readout, self.mix = draw(3, self.width), draw(steps, rows, 3).detach()
+        self.leaves = [self.input_weight, self.bias, self.before, self.readout, *self.weights]
+        self.leaves += [] if one_hot else [self.x]
+
+    def solve(self, backend: str, read: bool) -> list[Tensor]:
+        given = (self.x, self.input_weight, self.bias, self.map(), self.kind, self.before, Spare(), backend)
+        if read:
+            z, last = recurrence(*given, self.readout)
+        else:
+            y, last = recurrence(*given)
+            z = y @ self.readout.T
+        loss = (z * self.mix).square().sum() + last.pow(3).sum()
+        return [z, last, *torch.autograd.grad(loss, self.leaves)]
+
+
+def distance(ours: Tensor, theirs: Tensor) -> float:
+    ours, theirs = ours.detach().double(), theirs.detach().double()
+    return float((ours - theirs).norm() / theirs.norm().clamp_min(1e-30))
+
+
+@needs_compiler
+@pytest.mark.parametrize("read", [False, True], ids=["outputs", "readout"])
+@pytest.mark.parametrize("one_hot", [False, True], ids=["features", "ids"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", MAPS)
+def test_compiled_equals_reference(name, kind, one_hot, read):
+    for steps, rows in [(1, 1), (6, 3), (5, 17)]:
+        for dtype, tolerance in [(torch.float64, 1e-11), (torch.float32, 2e-4)]:
+            problem = Problem(name, kind, steps, rows, one_hot, dtype)
+            expected, found = problem.solve("reference", False), problem.solve("native", read)
+            assert max(map(distance, found, expected)) < tolerance
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing_but_rounding(threads):
+    problem = Problem("dense-48", "modrelu", 7, 37, False, torch.float64)
+    expected = problem.solve("native", True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert max(map(distance, problem.solve("native", True), expected)) < 1e-12
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("backend", ["reference", pytest.param("native", marks=needs_compiler)])
+def test_gradcheck(backend):
+    torch.manual_seed(0)
+    n = 4
+    weight = torch.randn(n, n, dtype=torch.float64, requires_grad=True)
+    leaves = [
+        torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in [(5, 2, 3), (3, n), (n,), (2, n)]
+    ]
+
+    def run(x, input_weight, bias, before, weight):
+        return recurrence(x, input_weight, bias, Dense(weight), "modrelu", before, Spare(), backend)
+
+    assert torch.autograd.gradcheck(run, (*leaves, weight))
+
+
+@pytest.mark.parametrize("backend", ["reference", pytest.param("native", marks=needs_compiler)])
+def test_no_steps(backend):
+    model = SCORNN(3, hidden_size=4, n_negative=2, backend=backend)
+    state = torch.randn(2, 4)
+    y, after, _ = model(torch.zeros(2, 0, 3), state)
+    assert y.shape == (2, 0, 4) and torch.equal(after, state)
+
+
+@needs_compiler
+def test_a_thousand_steps_are_as_exact_as_the_reference():
+    """Over 1,000 steps every float32 version is off in the skew matrix's gradient; the compiled one no more than the
+    reference."""
+
+    def gradients(dtype: torch.dtype, backend: str) -> list[Tensor]:
+        torch.manual_seed(0)
+        model = SCORNN(10, hidden_size=64, n_negative=32, backend=backend).to(dtype)
+        x = torch.randint(0, 10, (16, 1000), generator=torch.Generator().manual_seed(1))
+        mix = torch.randn(16, 1000, 64, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
+        (model(x)[0] * mix).sum().backward()
+        return [parameter.grad for parameter in model.parameters()]
+
+    exact = gradients(torch.float64, "reference")
+    ours, theirs = gradients(torch.float32, "native"), gradients(torch.float32, "reference")
+    for own, other, right in zip(ours, theirs, exact, strict=True):
+        assert distance(own, right) < max(1.5 * distance(other, right), 1e-6)
+
+
+@needs_compiler
+def test_a_spare_buffer_is_never_someone_elses():
+    """Two steps in flight at once, as in accumulation without a backward pass between: neither sees the other."""
+    problem = Problem("dense-16", "modrelu", 6, 3, True, torch.float64)
+    spare = Spare()
+
+    def start(x):
+        given = (x, problem.input_weight, problem.bias, problem.map(), problem.kind, problem.before, spare, "native")
+        return recurrence(*given, problem.readout)[0].square().sum()
+
+    other = problem.x.flip(0)
+    expected = [torch.autograd.grad(start(x), problem.weights)[0] for x in (problem.x, other)]
+    first, second = start(problem.x), start(other)
+    found = [torch.autograd.grad(loss, problem.weights)[0] for loss in (first, second)]
+    assert all(map(torch.equal, found, expected))
+
+
+def test_without_a_compiler_the_reference_runs_and_says_so(tmp_path, seqbench):
+    small = ["task.delay=10", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "train.max_steps=2"]
+    there = {"TORCH_EXTENSIONS_DIR": str(tmp_path / "extensions"), "CXX": "no-such-compiler"}
+    code, _, said = seqbench("train", *small, **there)
+    assert code == 0
+    assert said.count("recurrences run in plain PyTorch, since they cannot be compiled") == 1
