@@ -78,7 +78,7 @@ class Network(nn.Module):
         return self.backbone.parameter_groups()
 
     def count_parameters(self) -> dict[str, int]:
-        """Trainable reals: those of the hidden-to-hidden maps ("recurrent") and all ("total")."""
+        """Reals: those of the hidden-to-hidden maps ("recurrent") and all ("total"), frozen ones too."""
         recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters
         return {"recurrent": _count(recurrent), "total": _count(self.parameters())}
 
@@ -122,4 +122,4 @@ def build_network(
 
 
 def _count(parameters) -> int:
-    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return sum(parameter.numel() for parameter in parameters)

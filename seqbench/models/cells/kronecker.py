@@ -1,0 +1,70 @@
+"""Kronecker products of small square matrices as linear maps of a state (Jose, Cisse, Fleuret 2018, arXiv 1705.10142).
+
+    h -> (W_0 (x) ... (x) W_{F-1}) h
+
+The full W is never made. The factors are merged into two, A (P x P) and C (Q x Q), and a state, as a matrix X (P x Q),
+becomes A X C^T: two small products, where factor by factor there are F, each too small to be worth its start.
+
+Shapes: B batch, F factors of sizes P_f, N their product; the state's width H is N, or 2 N for complex factors (real
+parts, then imaginary parts).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+VECTOR = 16  # numbers that a processor handles at once: a row shorter than that costs as much
+
+
+class Kronecker:
+    """The map of `factors`, each (P_f, P_f), all real or all complex; the first varies slowest, as in `torch.kron`."""
+
+    def __init__(self, factors: Sequence[Tensor]):
+        sizes = [len(factor) for factor in factors]
+        split = _best_split(sizes)
+        one = torch.ones(1, 1, dtype=factors[0].dtype, device=factors[0].device)
+        self.a_PP = functools.reduce(torch.kron, factors[:split], one)
+        self.c_QQ = functools.reduce(torch.kron, factors[split:], one)
+        complex = self.a_PP.is_complex()
+        pieces = [self.a_PP.real, self.a_PP.imag, self.c_QQ.real, self.c_QQ.imag] if complex else [self.a_PP, self.c_QQ]
+        self.weight = torch.cat([piece.flatten() for piece in pieces])
+        self.width = self.padded = math.prod(sizes) * (2 if complex else 1)
+        self.factors = {"P": len(self.a_PP), "Q": len(self.c_QQ), "complex": int(complex)}
+
+    def apply(self, h_BH: Tensor) -> Tensor:
+        if not self.factors["complex"]:
+            return self._apply(h_BH)
+        h_BN = self._apply(torch.complex(*h_BH.chunk(2, -1)))
+        return torch.cat([h_BN.real, h_BN.imag], -1)
+
+    def _apply(self, h_BN: Tensor) -> Tensor:
+        x_BPQ = h_BN.unflatten(-1, (len(self.a_PP), len(self.c_QQ)))
+        return (self.a_PP @ x_BPQ @ self.c_QQ.T).flatten(-2)
+
+
+def _best_split(sizes: Sequence[int]) -> int:
+    """How many factors go into A: a state costs N (P + Q) products, with rows of Q no shorter than a vector."""
+
+    def cost(split: int) -> int:
+        return math.prod(sizes[:split]) + max(math.prod(sizes[split:]), VECTOR)
+
+    return min(range(len(sizes)), key=cost)
+
+
+def random_unitary(size: int, complex: bool) -> Tensor:
+    """A matrix (size, size) drawn uniformly from the unitary group, or the orthogonal one."""
+    gauss = torch.randn(size, size, dtype=torch.complex64 if complex else torch.float32)
+    q, r = torch.linalg.qr(gauss)
+    diagonal = r.diagonal()
+    return q * (diagonal / diagonal.abs())  # QR alone would favour some directions (Mezzadri 2007)
+
+
+def unitary_penalty(factors: Sequence[Tensor]) -> Tensor:
+    """sum_f ||W_f^H W_f - I||^2, squared Frobenius norms: zero exactly where every factor, and so W, is unitary."""
+    excess = [factor.mH @ factor - torch.eye(len(factor), device=factor.device) for factor in factors]
+    return torch.stack([matrix.abs().square().sum() for matrix in excess]).sum()

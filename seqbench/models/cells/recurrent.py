@@ -1,0 +1,58 @@
+"""What scoRNN and KRU share: one layer h_t = f(U x_t + W h_{t-1}) whose W is some linear map.
+
+The recurrence runs in float32 under autocast: in lower precision the product of 1,000 W's would not stay orthogonal.
+
+Shapes: B batch, T time, D features, H width of the state, C columns of a readout.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqbench.models.cells.recurrence import BACKENDS, Map, Spare, recurrence
+from seqbench.types import Backbone, State
+
+
+class Recurrent(Backbone):
+    """x (B, T, d_input) or ids (B, T) -> y (B, T, H). State: h (B, H). A subclass sets `d_output` = H, the parameters
+    `weight_input` (d_input, H) and `bias`, and defines `map`."""
+
+    weight_input: Tensor
+    bias: Tensor
+
+    def __init__(self, nonlinearity: str, backend: str):
+        super().__init__()
+        if backend not in BACKENDS:
+            raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        self.nonlinearity, self.backend, self._spare = nonlinearity, backend, Spare()
+
+    def map(self) -> Map:
+        """W, made once a forward pass and never once a time step."""
+        raise NotImplementedError
+
+    def penalty(self) -> Tensor | None:
+        """The model's own loss, to be added; None: it has none."""
+        return None
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        found = self.read(x, state, None)
+        assert found is not None
+        return found
+
+    def read(self, x: Tensor, state: State, weight_CD: Tensor | None) -> tuple[Tensor, State, Tensor | None] | None:
+        with torch.autocast(x.device.type, enabled=False):
+            map = self.map()
+            dtype, x_TB = map.weight.dtype, x.transpose(0, 1)
+            found = recurrence(
+                x_TB.to(dtype) if x.is_floating_point() else x_TB,
+                self.weight_input.to(dtype),
+                self.bias.to(dtype),
+                map,
+                self.nonlinearity,
+                self.weight_input.new_zeros(len(x), map.width, dtype=dtype) if state is None else state.to(dtype),
+                self._spare,
+                self.backend,
+                None if weight_CD is None else weight_CD.to(dtype),
+            )
+            return None if found is None else (found[0].transpose(0, 1), found[1], self.penalty())
