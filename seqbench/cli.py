@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "evaluate a finished run: run=<id> [evaluation=static] [split=test]",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
     "tables": "write results/tables/ from the ledger: [name ...]",
+    "bench": "time and weigh against what you would use instead: [recurrent|kronecker]",
     "show": "print the resolved config and run id of some settings, or what run=<id> reached",
     "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
 }
@@ -67,6 +68,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "eval": ("seqbench.commands.evaluate", "evaluate"),
         "prepare": ("seqbench.commands.prepare", "prepare"),
         "tables": ("seqbench.commands.results", "tables"),
+        "bench": ("seqbench.commands.bench", "bench"),
         "show": ("seqbench.commands.results", "show"),
         "list": ("seqbench.commands.results", "list_all"),
         "completion": ("seqbench.commands.completion", "complete"),

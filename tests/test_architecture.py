@@ -18,7 +18,7 @@ ORDER = [
     {"evaluation"},
     {"tasks"},
     {"config", "compose"},
-    {"report"},
+    {"report", "bench"},
     {"engine"},
     {"commands", "cli", "__main__"},
 ]

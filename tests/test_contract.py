@@ -7,6 +7,7 @@ import torch
 
 from seqbench.models.gru import GRU
 from seqbench.models.kru import KRU
+from seqbench.models.kru_lstm import KRULSTM
 from seqbench.models.lstm import LSTM
 from seqbench.models.scornn import SCORNN
 from seqbench.types import tree_map, tree_zip
@@ -18,6 +19,7 @@ MODELS = {
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
+    "kru-lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
 }
 

@@ -11,13 +11,12 @@ Shapes: N units, F factors of sizes P_f x P_f.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.models.cells.kronecker import Kronecker, random_unitary, unitary_penalty
+from seqbench.models.cells.kronecker import Kronecker, checked_sizes, random_unitary, unitary_penalty
 from seqbench.models.cells.recurrent import Recurrent
 from seqbench.types import ParameterGroup
 
@@ -48,10 +47,7 @@ class KRU(Recurrent):
         if nonlinearity not in ("modrelu", "tanh"):
             raise ValueError(f"nonlinearity is modrelu or tanh, not {nonlinearity!r}")
         super().__init__("complex_modrelu" if complex and nonlinearity == "modrelu" else nonlinearity, backend)
-        sizes = [2] * round(math.log2(max(hidden_size, 1))) if factor_sizes is None else list(factor_sizes)
-        if not sizes or min(sizes) < 1 or math.prod(sizes) != hidden_size:
-            product = " x ".join(map(str, sizes)) or "nothing"
-            raise ValueError(f"the product of factor_sizes, {product}, is not hidden_size={hidden_size}")
+        sizes = checked_sizes(hidden_size, factor_sizes)
         self.complex, self.unitary_weight = complex, unitary_weight
         self.d_output = hidden_size * (2 if complex else 1)
         factors = [random_unitary(size, complex) for size in sizes]

@@ -8,6 +8,7 @@ from torch import nn
 
 from seqbench.models.cells.kronecker import Kronecker, random_unitary, unitary_penalty
 from seqbench.models.kru import KRU
+from seqbench.models.kru_lstm import KRULSTM
 
 
 def counts(model: KRU, n_outputs: int) -> tuple[int, int]:
@@ -95,3 +96,20 @@ def test_a_unitary_w_keeps_the_length_of_the_state():
 def test_what_cannot_be_is_one_sentence(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         KRU(3, **arguments)
+
+
+def test_kru_lstm_is_an_lstm_with_kronecker_matrices():
+    torch.manual_seed(0)
+    model = KRULSTM(3, hidden_size=12, factor_sizes=[2, 3, 2]).double()
+    model.bias.data.uniform_(-1, 1)
+    lstm = nn.LSTM(3, 12, batch_first=True).double()
+    order = [0, 1, 3, 2]  # torch has input, forget, candidate, output
+    dense = [functools.reduce(torch.kron, [factor[gate] for factor in model.factors]) for gate in order]
+    lstm.weight_hh_l0.data = torch.cat(dense)
+    lstm.weight_ih_l0.data = model.weight_input.T.reshape(4, 12, 3)[order].reshape(48, 3)
+    lstm.bias_ih_l0.data, lstm.bias_hh_l0.data = model.bias.reshape(4, 12)[order].reshape(48), torch.zeros(48).double()
+    x, state = torch.randn(2, 7, 3, dtype=torch.float64), tuple(torch.randn(2, 2, 12, dtype=torch.float64))
+    y, after, _ = model(x, state)
+    expected, (h, c) = lstm(x, tuple(part[None] for part in state))
+    torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(torch.stack(after), torch.stack([h[0], c[0]]), rtol=1e-9, atol=1e-9)

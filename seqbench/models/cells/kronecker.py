@@ -56,6 +56,15 @@ def _best_split(sizes: Sequence[int]) -> int:
     return min(range(len(sizes)), key=cost)
 
 
+def checked_sizes(hidden_size: int, factor_sizes: Sequence[int] | None) -> list[int]:
+    """`factor_sizes`, or factors of 2 where None. Raises `ValueError` where their product is not `hidden_size`."""
+    sizes = [2] * round(math.log2(max(hidden_size, 1))) if factor_sizes is None else list(factor_sizes)
+    if not sizes or min(sizes) < 1 or math.prod(sizes) != hidden_size:
+        product = " x ".join(map(str, sizes)) or "nothing"
+        raise ValueError(f"the product of factor_sizes, {product}, is not hidden_size={hidden_size}")
+    return sizes
+
+
 def random_unitary(size: int, complex: bool) -> Tensor:
     """A matrix (size, size) drawn uniformly from the unitary group, or the orthogonal one."""
     gauss = torch.randn(size, size, dtype=torch.complex64 if complex else torch.float32)

@@ -1,0 +1,150 @@
+"""scoRNN's training step on the copy task, beside what a user would write or pick instead.
+
+Everyone trains one layer of N units on the same batch: B sequences of T + 20 symbols, one-hot of 10, 9 classes, loss on
+every step; forward, backward, optimizer. The peers are written well: inputs unbound once instead of indexed, the
+orthogonal matrix made once a forward pass.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, parametrize
+
+from seqbench.bench.suite import Contestant, Suite
+from seqbench.heads.softmax import Softmax
+from seqbench.models.scornn import SCORNN
+from seqbench.network import Network
+from seqbench.optim.rmsprop import RMSpropTF
+from seqbench.types import Batch
+
+N_INPUTS, N_CLASSES = 10, 9
+Step = Callable[[], None]
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def batch(B: int, T: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    inputs_BT = torch.randint(0, N_INPUTS, (B, T + 20), generator=generator).to(device())
+    return Batch(inputs_BT, torch.randint(0, N_CLASSES, (B, T + 20), generator=generator).to(device()))
+
+
+def scornn(backend: str) -> Callable[..., Step]:
+    def build(B: int, N: int, T: int) -> Step:
+        data = batch(B, T)
+        backbone = SCORNN(N_INPUTS, hidden_size=N, n_negative=N // 2, backend=backend)
+        network = Network(None, backbone, Softmax(N, N_CLASSES), dropout_input=0.0, dropout_output=0.0).to(device())
+        optimizer = RMSpropTF(network.parameters(), lr=1e-4)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            (network(data)[0] / data.count()).backward()
+            optimizer.step()
+
+        return step
+
+    return build
+
+
+class UserCell(nn.Module):
+    """The loop that a user would write: a cell with torch's (or geotorch's) orthogonal parametrisation."""
+
+    def __init__(self, N: int, orthogonal: Callable[[nn.Linear], None]):
+        super().__init__()
+        self.input, self.recurrent = nn.Linear(N_INPUTS, N, bias=False), nn.Linear(N, N, bias=False)
+        orthogonal(self.recurrent)
+        self.bias = nn.Parameter(torch.zeros(N))
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        h, outputs = x_BTD.new_zeros(len(x_BTD), len(self.bias)), []
+        with parametrize.cached():
+            for z in self.input(x_BTD).unbind(1):
+                z = z + self.recurrent(h)
+                h = z.sign() * F.relu(z.abs() + self.bias)
+                outputs.append(h)
+        return torch.stack(outputs, 1)
+
+
+def with_torch(layer: nn.Linear) -> None:
+    parametrizations.orthogonal(layer, orthogonal_map="cayley")
+
+
+def with_geotorch(layer: nn.Linear) -> None:
+    geotorch = importlib.import_module("geotorch")
+    geotorch.orthogonal(layer, triv="cayley")
+
+
+class TorchRecurrence(nn.Module):
+    def __init__(self, layer: nn.RNNBase):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return self.layer(x_BTD)[0]
+
+
+def peer(make: Callable[[int], nn.Module]) -> Callable[..., Step]:
+    def build(B: int, N: int, T: int) -> Step:
+        data = batch(B, T)
+        network = nn.Sequential(make(N), nn.Linear(N, N_CLASSES)).to(device())
+        optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-4)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            z_BTC = network(F.one_hot(data.inputs, N_INPUTS).float())
+            F.cross_entropy(z_BTC.flatten(0, 1), data.targets.flatten()).backward()
+            optimizer.step()
+
+        return step
+
+    return build
+
+
+def floor(B: int, N: int, T: int) -> Step:
+    """The arithmetic of the recurrence alone: h W and its adjoint at every step, the gradient of W as one product."""
+    h, w = torch.randn(B, N, device=device()), torch.randn(N, N, device=device())
+    many, more, out = torch.randn(B * (T + 20), N, device=device()), torch.randn(B * (T + 20), N), torch.empty_like(h)
+    more = more.to(device())
+
+    def step() -> None:
+        for _ in range(2 * (T + 20)):
+            torch.mm(h, w, out=out)
+        torch.mm(many.T, more)
+
+    return step
+
+
+CONTESTANTS = [
+    Contestant("seqbench", scornn("native" if device().type == "cpu" else "auto")),
+    Contestant("seqbench, reference", scornn("reference")),
+    Contestant("user's loop, torch orthogonal", peer(lambda N: UserCell(N, with_torch))),
+    Contestant(
+        "torch.nn.RNN (relu)",
+        peer(lambda N: TorchRecurrence(nn.RNN(N_INPUTS, N, nonlinearity="relu", batch_first=True))),
+    ),
+    Contestant("torch.nn.LSTM", peer(lambda N: TorchRecurrence(nn.LSTM(N_INPUTS, N, batch_first=True)))),
+    Contestant("floor: three matrix products", floor, trains=False),
+]
+if importlib.util.find_spec("geotorch"):
+    CONTESTANTS.insert(3, Contestant("user's loop, geotorch", peer(lambda N: UserCell(N, with_geotorch))))
+
+SUITE = Suite(
+    name="recurrent",
+    title="scoRNN: one training step of the copy task",
+    note="B sequences of T + 20 symbols, N units, float32; forward, backward and optimizer.",
+    ours="seqbench",
+    contestants=CONTESTANTS,
+    shapes=[
+        *[{"B": B, "N": N, "T": 1000} for B, N in [(20, 190), (128, 190), (128, 512)]],
+        *[{"B": 128, "N": 190, "T": T} for T in (200, 2000)],
+    ],
+    n_tokens=lambda B, N, T: B * (T + 20),
+)

@@ -1,0 +1,31 @@
+"""`seqbench bench`: speed and memory beside what a user would pick instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqbench.errors import UserError
+
+DEFAULTS = {"rounds": 7, "threads": 1}
+
+
+def bench(arguments: list[str]) -> None:
+    """Names of suites (none: all), and maybe rounds=, threads=, results_dir=."""
+    from seqbench.bench.run import SUITES, find, run, write
+
+    numbers, results = dict(DEFAULTS), Path("results")
+    names = [argument for argument in arguments if "=" not in argument]
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            continue
+        if key == "results_dir":
+            results = Path(value)
+        elif key in numbers and value.isdigit() and int(value) > 0:
+            numbers[key] = int(value)
+        else:
+            raise UserError(f"bench takes rounds=, threads= (positive integers) and results_dir=, not {argument}.")
+    suites = [find(name) for name in names or SUITES]
+    for suite in suites:
+        for path in write(suite, run(suite, **numbers), results / "bench"):
+            print(path)
