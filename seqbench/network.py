@@ -69,10 +69,7 @@ class Network(nn.Module):
         readout = self.head.readout
         if readout is None or (self.training and self.dropout_output):
             return None
-        read = self.backbone.read(x, state, readout.weight)
-        if read is None or readout.bias is None:
-            return read
-        return read[0] + readout.bias, *read[1:]
+        return self.backbone.read(x, state, readout.weight, readout.bias)
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return self.backbone.parameter_groups()

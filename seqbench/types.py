@@ -71,9 +71,11 @@ class Backbone(nn.Module):
         """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
         return {}
 
-    def read(self, x: Tensor, state: State, weight_CD: Tensor) -> tuple[Tensor, State, Tensor | None] | None:
-        """`forward` with each y multiplied by `weight_CD`: (B, T, C) in its place. A backbone that can do this on the
-        way and never keep y's gradient does; None: it cannot, or not here."""
+    def read(
+        self, x: Tensor, state: State, weight_CD: Tensor, bias_C: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor | None] | None:
+        """`forward` with a linear layer on each y: (B, T, C) in its place. A backbone that can do this on the way and
+        never keep y's gradient does; None: it cannot, or not here."""
         return None
 
     def after_step(self) -> None:

@@ -63,7 +63,7 @@ def factor_by_factor(B: int, N: int, P: int, complex: int, T: int) -> Step:
 
     def step() -> None:
         h, outputs = torch.zeros(B, N, dtype=dtype, device=device()), []
-        for x in F.embedding(ids_BT.T, table).unbind(0):
+        for x in table[ids_BT.T].unbind(0):
             z = x + apply(h)
             size = z.abs()
             h = z * (F.relu(size + bias) / (size + 1e-8))

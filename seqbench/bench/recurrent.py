@@ -55,7 +55,7 @@ def scornn(backend: str) -> Callable[..., Step]:
 
 
 class UserCell(nn.Module):
-    """The loop that a user would write: a cell with torch's (or geotorch's) orthogonal parametrisation."""
+    """What a user would write: a cell with torch's (or geotorch's) orthogonal parametrisation, called step by step."""
 
     def __init__(self, N: int, orthogonal: Callable[[nn.Linear], None]):
         super().__init__()
@@ -63,12 +63,26 @@ class UserCell(nn.Module):
         orthogonal(self.recurrent)
         self.bias = nn.Parameter(torch.zeros(N))
 
+    def forward(self, x_BD: Tensor, h_BN: Tensor) -> Tensor:
+        return self.activate(self.input(x_BD) + self.recurrent(h_BN))
+
+    def activate(self, z_BN: Tensor) -> Tensor:
+        return z_BN.sign() * F.relu(z_BN.abs() + self.bias)
+
+
+class UserLoop(nn.Module):
+    """The loop over a cell. `hoisted`: by a user who knows that one input product for all steps is cheaper."""
+
+    def __init__(self, cell: UserCell, hoisted: bool):
+        super().__init__()
+        self.cell, self.hoisted = cell, hoisted
+
     def forward(self, x_BTD: Tensor) -> Tensor:
-        h, outputs = x_BTD.new_zeros(len(x_BTD), len(self.bias)), []
+        cell, outputs = self.cell, []
+        h = x_BTD.new_zeros(len(x_BTD), len(cell.bias))
         with parametrize.cached():
-            for z in self.input(x_BTD).unbind(1):
-                z = z + self.recurrent(h)
-                h = z.sign() * F.relu(z.abs() + self.bias)
+            for x in (cell.input(x_BTD) if self.hoisted else x_BTD).unbind(1):
+                h = cell.activate(x + cell.recurrent(h)) if self.hoisted else cell(x, h)
                 outputs.append(h)
         return torch.stack(outputs, 1)
 
@@ -122,19 +136,25 @@ def floor(B: int, N: int, T: int) -> Step:
     return step
 
 
+def user(orthogonal: Callable[[nn.Linear], None], hoisted: bool = False) -> Callable[..., Step]:
+    return peer(lambda N: UserLoop(UserCell(N, orthogonal), hoisted))
+
+
+def fused(layer: Callable[..., nn.RNNBase], **settings: str) -> Callable[..., Step]:
+    return peer(lambda N: TorchRecurrence(layer(N_INPUTS, N, batch_first=True, **settings)))
+
+
 CONTESTANTS = [
     Contestant("seqbench", scornn("native" if device().type == "cpu" else "auto")),
     Contestant("seqbench, reference", scornn("reference")),
-    Contestant("user's loop, torch orthogonal", peer(lambda N: UserCell(N, with_torch))),
-    Contestant(
-        "torch.nn.RNN (relu)",
-        peer(lambda N: TorchRecurrence(nn.RNN(N_INPUTS, N, nonlinearity="relu", batch_first=True))),
-    ),
-    Contestant("torch.nn.LSTM", peer(lambda N: TorchRecurrence(nn.LSTM(N_INPUTS, N, batch_first=True)))),
+    Contestant("user's loop, torch's orthogonal cell", user(with_torch)),
+    Contestant("user's loop, input product hoisted", user(with_torch, hoisted=True)),
+    Contestant("torch.nn.RNN (relu)", fused(nn.RNN, nonlinearity="relu")),
+    Contestant("torch.nn.LSTM", fused(nn.LSTM)),
     Contestant("floor: three matrix products", floor, trains=False),
 ]
 if importlib.util.find_spec("geotorch"):
-    CONTESTANTS.insert(3, Contestant("user's loop, geotorch", peer(lambda N: UserCell(N, with_geotorch))))
+    CONTESTANTS.insert(3, Contestant("user's loop, geotorch's orthogonal cell", user(with_geotorch)))
 
 SUITE = Suite(
     name="recurrent",

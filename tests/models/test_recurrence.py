@@ -51,16 +51,17 @@ class Problem:
         self.input_weight = draw(n_inputs, self.width)
         self.bias, self.before = draw(self.width // KINDS[kind], scale=0.1), draw(rows, self.width)
         self.readout, self.mix = draw(3, self.width), draw(steps, rows, 3).detach()
-        self.leaves = [self.input_weight, self.bias, self.before, self.readout, *self.weights]
+        self.readout_bias = draw(3)
+        self.leaves = [self.input_weight, self.bias, self.before, self.readout, self.readout_bias, *self.weights]
         self.leaves += [] if one_hot else [self.x]
 
     def solve(self, backend: str, read: bool) -> list[Tensor]:
         given = (self.x, self.input_weight, self.bias, self.map(), self.kind, self.before, Spare(), backend)
         if read:
-            z, last = recurrence(*given, self.readout)
+            z, last = recurrence(*given, self.readout, self.readout_bias)
         else:
             y, last = recurrence(*given)
-            z = y @ self.readout.T
+            z = y @ self.readout.T + self.readout_bias
         loss = (z * self.mix).square().sum() + last.pow(3).sum()
         return [z, last, *torch.autograd.grad(loss, self.leaves)]
 

@@ -73,7 +73,10 @@ class Call(ctypes.Structure):
         *[(name, ctypes.c_long) for name in ("P", "Q", "complex", "d")],
         *[(name, ctypes.c_void_p) for name in ("ids", "x", "input_weight", "weight", "bias", "before", "H")],
         ("c", ctypes.c_long),
-        *[(name, ctypes.c_void_p) for name in ("readout", "Y", "G", "later", "bias_grad", "weight_grad")],
+        *[
+            (name, ctypes.c_void_p)
+            for name in ("readout", "readout_bias", "Y", "G", "later", "bias_grad", "weight_grad")
+        ],
         *[(name, ctypes.c_void_p) for name in ("input_weight_grad", "readout_grad", "x_grad")],
     ]
 

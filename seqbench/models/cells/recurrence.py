@@ -125,7 +125,7 @@ class _Compiled(torch.autograd.Function):
     """Gives (outputs, last state (B, H)); the outputs are (T, B, H), or (T, B, C) given a readout (C, H)."""
 
     @staticmethod
-    def forward(ctx, plan: _Plan, x, weight_DH, bias, before_BH, weight, readout_CH):
+    def forward(ctx, plan: _Plan, x, weight_DH, bias, before_BH, weight, readout_CH, readout_bias_C):
         n, x = plan.map.width, x.contiguous()
         given = {
             "d": len(weight_DH),
@@ -142,6 +142,7 @@ class _Compiled(torch.autograd.Function):
             h = plan.spare.take(shape, weight_DH) if plan.trains else weight_DH.new_empty(shape)
             outputs = weight_DH.new_empty(*x.shape[:2], len(readout_CH))
             given |= {"c": len(readout_CH), "readout": plan.pad(readout_CH), "Y": outputs}
+            given["readout_bias"] = readout_bias_C.detach().contiguous()
         plan.run("forward", x, h, **given)
         ctx.plan, ctx.given, ctx.n_bias = plan, given, len(bias)
         ctx.save_for_backward(x, h)
@@ -167,9 +168,9 @@ class _Compiled(torch.autograd.Function):
         plan.run("backward", x, h, **given)
         if c:
             plan.spare.give(h)
-        readout_grad = grads["readout_grad"][:, :n] if c else None
-        own = (grads["input_weight_grad"], bias_grad.to(h.dtype), later[:, :n], grads["weight_grad"], readout_grad)
-        return None, x_grad, *own
+        own = (grads["input_weight_grad"], bias_grad.to(h.dtype), later[:, :n], grads["weight_grad"])
+        readout_grads = (grads["readout_grad"][:, :n], grad.sum((0, 1))) if c else (None, None)
+        return None, x_grad, *own, *readout_grads
 
 
 FEW = 64  # columns of a readout that the compiled path takes on; for more, torch's products are the better
@@ -185,13 +186,14 @@ def recurrence(
     spare: Spare,
     backend: str,
     readout_CH: Tensor | None = None,
+    readout_bias_C: Tensor | None = None,
 ) -> tuple[Tensor, Tensor] | None:
     """Outputs (T, B, H) and last state (B, H) for features (T, B, D), or ids (T, B) that stand for one-hot vectors.
 
     `backend` is reference, native (compiled; raises `RuntimeError` where it cannot run), or auto: native where it can.
-    With `readout_CH` the outputs are their products with it, (T, B, C), or None is returned where that saves nothing.
-    On the compiled path the outputs themselves are then nobody's business, and one buffer, `spare`'s, serves every step
-    of training. All floating tensors are of one type.
+    With `readout_CH` the outputs are their products with it, (T, B, C), plus `readout_bias_C` if there is one; or None
+    is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and one
+    buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
     """
     can = weight_DH.device.type == "cpu" and weight_DH.dtype in (torch.float32, torch.float64)
     compiled = backend != "reference" and can and native.library() is not None
@@ -203,8 +205,9 @@ def recurrence(
         width = map.width if readout_CH is None else len(readout_CH)
         return before_BH.new_empty(0, len(before_BH), width), before_BH
     if compiled:
-        return _Compiled.apply(
-            _Plan(map, kind, spare, torch.is_grad_enabled()), x, weight_DH, bias, before_BH, map.weight, readout_CH
-        )
+        if readout_CH is not None and readout_bias_C is None:
+            readout_bias_C = readout_CH.new_zeros(len(readout_CH))
+        plan = _Plan(map, kind, spare, torch.is_grad_enabled())
+        return _Compiled.apply(plan, x, weight_DH, bias, before_BH, map.weight, readout_CH, readout_bias_C)
     outputs = reference(x, weight_DH, bias, map, kind, before_BH)
     return outputs, outputs[-1]

@@ -40,7 +40,9 @@ class Recurrent(Backbone):
         assert found is not None
         return found
 
-    def read(self, x: Tensor, state: State, weight_CD: Tensor | None) -> tuple[Tensor, State, Tensor | None] | None:
+    def read(
+        self, x: Tensor, state: State, weight_CD: Tensor | None, bias_C: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor | None] | None:
         with torch.autocast(x.device.type, enabled=False):
             map = self.map()
             dtype, x_TB = map.weight.dtype, x.transpose(0, 1)
@@ -54,5 +56,6 @@ class Recurrent(Backbone):
                 self._spare,
                 self.backend,
                 None if weight_CD is None else weight_CD.to(dtype),
+                None if bias_C is None else bias_C.to(dtype),
             )
             return None if found is None else (found[0].transpose(0, 1), found[1], self.penalty())

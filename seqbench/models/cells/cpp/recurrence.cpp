@@ -31,9 +31,10 @@ struct Call {
   const void* bias;          // (width), or its half for complex states
   const void* before;        // (rows, width)
   void* H;
-  // A linear layer on the outputs, y = h V^T without a bias, done on the way; c = 0: none.
+  // A linear layer on the outputs, y = h V^T + v, done on the way; c = 0: none.
   long c;
-  const void* readout;  // V (c, width)
+  const void* readout;       // V (c, width)
+  const void* readout_bias;  // v (c)
   void* Y;              // (steps, rows, c)
   // back only:
   const void* G;     // (steps, rows, c): the gradients of y; or (steps, rows, n): those of h, later steps' apart
@@ -109,14 +110,15 @@ void project_back(const Call& s, long t, long first, long rows, const T* delta, 
   }
 }
 
-// y = h V^T; `padded` holds V^T with whole vectors for rows, (n, wide), and `out` (rows, wide) is for the moment.
+// y = h V^T + v; `padded` holds V^T with whole vectors for rows, (n, wide), and `out` (rows, wide) is for the moment.
 template <typename T>
 void read(const Call& s, long t, long first, long rows, const T* h, const std::vector<T>& padded, std::vector<T>& out) {
   const long wide = padded.size() / s.n;
   product<Into::kNew, T>(rows, wide, s.n, {h, s.width, 1}, padded.data(), wide, out.data(), wide);
   T* y = static_cast<T*>(s.Y) + (t * s.rows + first) * s.c;
+  const T* bias = static_cast<const T*>(s.readout_bias);
   for (long row = 0; row < rows; row++)
-    for (long j = 0; j < s.c; j++) y[row * s.c + j] = out[row * wide + j];
+    for (long j = 0; j < s.c; j++) y[row * s.c + j] = out[row * wide + j] + bias[j];
 }
 
 // The gradient of h into delta (rows, width), whose padding stays zero; that of V into `readout_grad` (c, width).
