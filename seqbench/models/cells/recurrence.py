@@ -192,8 +192,8 @@ def recurrence(
 
     `backend` is reference, native (compiled; raises `RuntimeError` where it cannot run), or auto: native where it can.
     With `readout_CH` the outputs are their products with it, (T, B, C), plus `readout_bias_C` if there is one; or None
-    is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and one
-    buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
+    is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and
+    one buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
     """
     can = weight_DH.device.type == "cpu" and weight_DH.dtype in (torch.float32, torch.float64)
     compiled = backend != "reference" and can and native.library() is not None
