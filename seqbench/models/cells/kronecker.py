@@ -2,8 +2,8 @@
 
     h -> (W_0 (x) ... (x) W_{F-1}) h
 
-The full W is never made. The factors are merged into two, A (P x P) and C (Q x Q), and a state, as a matrix X (P x Q),
-becomes A X C^T: two small products, where factor by factor there are F, each too small to be worth its start.
+On a CPU the full W is never made. The factors are merged into two, A (P x P) and C (Q x Q), and a state, as a matrix X
+(P x Q), becomes A X C^T: two small products, where factor by factor there are F, each too small to be worth its start.
 
 Shapes: B batch, F factors of sizes P_f, N their product; the state's width H is N, or 2 N for complex factors (real
 parts, then imaginary parts).
@@ -41,6 +41,13 @@ class Kronecker:
             return self._apply(h_BH)
         h_BN = self._apply(torch.complex(*h_BH.chunk(2, -1)))
         return torch.cat([h_BN.real, h_BN.imag], -1)
+
+    def dense(self) -> Tensor:
+        """W as a real matrix (H, H) for row vectors. For small N only."""
+        w_NN = torch.kron(self.a_PP, self.c_QQ).T
+        if not self.factors["complex"]:
+            return w_NN
+        return torch.cat([torch.cat([w_NN.real, w_NN.imag], 1), torch.cat([-w_NN.imag, w_NN.real], 1)])
 
     def _apply(self, h_BN: Tensor) -> Tensor:
         x_BPQ = h_BN.unflatten(-1, (len(self.a_PP), len(self.c_QQ)))

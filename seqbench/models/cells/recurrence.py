@@ -9,7 +9,10 @@ Shapes: T time, B batch, D input features, H width of the state as the map lays 
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +37,10 @@ class Map(Protocol):
 
     def apply(self, h_BH: Tensor) -> Tensor: ...
 
+    def dense(self) -> Tensor:
+        """W as a matrix (H, H), for row vectors."""
+        ...
+
 
 class Dense:
     """Any matrix W (H, H)."""
@@ -46,6 +53,9 @@ class Dense:
 
     def apply(self, h_BH: Tensor) -> Tensor:
         return h_BH @ self.weight
+
+    def dense(self) -> Tensor:
+        return self.weight
 
 
 def modrelu(z: Tensor, bias_H: Tensor) -> Tensor:
@@ -173,6 +183,7 @@ class _Compiled(torch.autograd.Function):
         return None, x_grad, *own, *readout_grads
 
 
+MOST_ON_GPU = 1024  # width up to which W, dense, stays in a GPU's caches; above, torch's own products are the better
 FEW = 64  # columns of a readout that the compiled path takes on; for more, torch's products are the better
 
 
@@ -195,10 +206,8 @@ def recurrence(
     is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and
     one buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
     """
-    can = weight_DH.device.type == "cpu" and weight_DH.dtype in (torch.float32, torch.float64)
-    compiled = backend != "reference" and can and native.library() is not None
-    if backend == "native" and not compiled:
-        raise RuntimeError("backend=native, but the compiled recurrence cannot run here")
+    path = _path(weight_DH, map, backend)
+    compiled = path == "compiled"
     if readout_CH is not None and (not compiled or len(readout_CH) > FEW):
         return None
     if len(x) == 0:
@@ -209,5 +218,32 @@ def recurrence(
             readout_bias_C = readout_CH.new_zeros(len(readout_CH))
         plan = _Plan(map, kind, spare, torch.is_grad_enabled())
         return _Compiled.apply(plan, x, weight_DH, bias, before_BH, map.weight, readout_CH, readout_bias_C)
-    outputs = reference(x, weight_DH, bias, map, kind, before_BH)
+    if path == "gpu":
+        from seqbench.models.cells.gpu import OnGpu
+
+        number = NONLINEARITIES.index(kind)
+        outputs = OnGpu.apply(number, project(x, weight_DH), map.dense(), bias, before_BH)
+    else:
+        outputs = reference(x, weight_DH, bias, map, kind, before_BH)
     return outputs, outputs[-1]
+
+
+def _path(weight: Tensor, map: Map, backend: str) -> str:
+    """compiled (CPU), gpu, or reference."""
+    if backend == "reference":
+        return "reference"
+    if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64) and native.library() is not None:
+        return "compiled"
+    if weight.device.type == "cuda" and weight.dtype == torch.float32 and map.width <= MOST_ON_GPU and _has_triton():
+        return "gpu"
+    if backend == "native":
+        raise RuntimeError("backend=native, but there is no native recurrence for this device, type and width")
+    return "reference"
+
+
+@functools.cache
+def _has_triton() -> bool:
+    found = importlib.util.find_spec("triton") is not None
+    if not found:
+        print("seqbench: recurrences run in plain PyTorch, since triton is not installed.", file=sys.stderr)
+    return found
