@@ -46,6 +46,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "versions": versions(),
         **commit(),
         "task_version": run.task.version,
+        "curve": {"steps": state.history_steps, run.task.io.selection: state.history},
     }
 
 

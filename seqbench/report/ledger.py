@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Record:
     commit: str | None
     dirty: bool | None
     task_version: dict
+    curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
     def values(self) -> dict[str, float | None]:
         """Every number that a column may show, by its path: `test.nll`, `parameters.total`, `steps`."""
@@ -116,21 +117,22 @@ def _read(path: Path) -> Record:
         raise UserError(f"{path} {problem}.")
     if content["run_id"] != path.stem:
         raise UserError(f"{path} holds the run {content['run_id']}: a copy would count a run twice.")
-    return Record(**{field.name: content[field.name] for field in fields(Record)})
+    return Record(**{name: content[name] for name in _names(content)})
 
 
 def _problem(content: Any) -> str | None:
     """What is wrong with a record, as the end of a sentence; None if nothing is."""
     if not isinstance(content, dict):
         return "is not a JSON object"
-    missing = [field.name for field in fields(Record) if field.name not in content]
+    missing = [one.name for one in fields(Record) if one.name not in content and one.default_factory is MISSING]
     if missing:
         return f"lacks {', '.join(missing)}"
-    for field in fields(Record):
-        kinds = [kind for name in str(field.type).split(" | ") for kind in _KINDS[name]]
-        value = content[field.name]
+    types = {one.name: str(one.type) for one in fields(Record)}
+    for name in _names(content):
+        kinds = [kind for word in types[name].split(" | ") for kind in _KINDS[word]]
+        value = content[name]
         if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
-            return f"has {value!r} for {field.name}, where {field.type} belongs"
+            return f"has {value!r} for {name}, where {types[name]} belongs"
     for split, metrics in content["metrics"].items():
         if split not in SPLITS or not isinstance(metrics, dict):
             return f"has metrics.{split}, where a mapping for one of {', '.join(SPLITS)} belongs"
@@ -147,6 +149,11 @@ def _problem(content: Any) -> str | None:
             if isinstance(number, bool) or not isinstance(number, (int, float, type(None))):
                 return f"has {number!r} for {group}.{name}, where a number belongs"
     return None
+
+
+def _names(content: dict) -> list[str]:
+    """The fields of `Record` that a record has."""
+    return [one.name for one in fields(Record) if one.name in content]
 
 
 def _finite(value: Any) -> Any:
