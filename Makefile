@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test test-slow lint tables bench clean
+.PHONY: help demo test test-slow lint tables plots bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,9 @@ lint: .venv/dev ## ruff and pyright
 
 tables: .venv/core ## all tables from the ledger
 	$(BIN)/seqbench tables
+
+plots: .venv/core ## learning curves from the ledger
+	$(BIN)/seqbench plots
 
 bench: .venv/core ## speed and memory beside peers, into results/bench
 	$(BIN)/seqbench bench

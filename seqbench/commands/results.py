@@ -1,7 +1,8 @@
-"""`seqbench tables`, `show` and `list`: what has been run, and what can be."""
+"""`seqbench tables`, `plots`, `show` and `list`: what has been run, and what can be."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -13,16 +14,30 @@ from seqbench.config import check, hashed, run_id
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
 from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.plot import build_plots
 from seqbench.report.render import render_one_row
 
 
 def tables(arguments: list[str]) -> None:
     """Names of tables (none: all), and maybe results_dir=."""
-    names = [argument for argument in arguments if "=" not in argument]
-    results = Path(composed([argument for argument in arguments if "=" in argument]).results_dir)
+    names, results = _names_and_folder(arguments)
     declaration = results / "tables.yaml"
-    for path in build_tables(declaration, results / "runs", results / "tables", compose_row, names or None):
+    for path in build_tables(declaration, results / "runs", results / "tables", compose_row, names):
         print(path)
+
+
+def plots(arguments: list[str]) -> None:
+    """Names of tables (none: all with curves), and maybe results_dir=."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError('plots needs matplotlib: pip install "seqbench[plots]".')
+    names, results = _names_and_folder(arguments)
+    for path in build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_row, names):
+        print(path)
+
+
+def _names_and_folder(arguments: list[str]) -> tuple[list[str] | None, Path]:
+    names = [argument for argument in arguments if "=" not in argument]
+    return names or None, Path(composed([argument for argument in arguments if "=" in argument]).results_dir)
 
 
 def compose_row(experiment: str, overrides: list[str]) -> dict:

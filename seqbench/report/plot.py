@@ -1,0 +1,69 @@
+"""Learning curves of a table's rows, as the papers show them: the selection metric on valid over training steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqbench.errors import UserError
+from seqbench.report.declaration import did_you_mean, read_declaration
+from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.table import Compose, select
+
+
+def build_plots(
+    declaration: Path, ledger: Path, output: Path, compose: Compose, names: list[str] | None = None
+) -> list[Path]:
+    """Write `<table>.svg` for the tables `names` (None: all that have curves) and return the paths.
+
+    One colour a row, one line a seed; the memoryless baseline is dashed. On an unchanged ledger the files come out the
+    same byte for byte. Raises `UserError` for an unknown table, or one asked for by name that has no curve yet.
+    """
+    tables = read_declaration(declaration)
+    for name in names or []:
+        if name not in tables:
+            raise UserError(f"There is no table {name}{did_you_mean(name, tables)}.")
+    records = [record for record in read_ledger(ledger) if record.status == "finished" and record.curve]
+    paths = []
+    for name in names or tables:
+        curves = {}
+        for row in tables[name].rows:
+            found = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
+            if found:
+                curves[row.label] = found
+        if curves:
+            output.mkdir(parents=True, exist_ok=True)
+            paths.append(output / f"{name}.svg")
+            _draw(tables[name].title, curves, paths[-1])
+        elif names:
+            raise UserError(f"No finished run of the table {name} has a learning curve.")
+    return paths
+
+
+def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "seqbench"  # the same file every time
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    baselines: dict[float, str] = {}
+    for number, (label, records) in enumerate(curves.items()):
+        for index, record in enumerate(records):
+            metric = next(key for key in record.curve if key != "steps")
+            seeds = f" ({len(records)} seeds)" if len(records) > 1 else ""
+            text = f"{label}{seeds}" if index == 0 else None
+            axes.plot(record.curve["steps"], record.curve[metric], color=f"C{number}", label=text, lw=1.4, alpha=0.9)
+            if metric in record.metrics["baseline"]:
+                baselines[record.metrics["baseline"][metric]] = "without memory"
+            axes.set_ylabel(f"valid {metric}")
+    for value, text in baselines.items():
+        axes.axhline(value, color="0.4", ls="--", lw=1, label=text)
+    if baselines:
+        axes.set_yscale("log")  # what lies below a baseline lies far below
+    axes.set_xlabel("training steps")
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
