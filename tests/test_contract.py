@@ -19,8 +19,10 @@ MODELS = {
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
+    "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
     "kru-lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
+    "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
 }
 
 

@@ -96,11 +96,18 @@ def test_ten_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_da
     compare(arguments, tmp_path, times=10)
 
 
+def test_kills_on_the_reference_path(tmp_path):
+    compare([*TINY, "model.backend=reference"], tmp_path, times=2)
+
+
 def test_kills_of_two_processes(tmp_path):
     compare([*TINY, "train.nproc=2", "train.max_steps=100"], tmp_path, times=3)
 
 
-@pytest.mark.parametrize("extra", [[], ["train.accumulate=2"]], ids=["plain", "accumulated"])
+SETTINGS = {"plain": [], "accumulated": ["train.accumulate=2"], "reference": ["model.backend=reference"]}
+
+
+@pytest.mark.parametrize("extra", SETTINGS.values(), ids=SETTINGS)
 def test_one_process_equals_two(tmp_path, extra):
     losses = []
     for nproc in (1, 2):

@@ -1,0 +1,73 @@
+"""Learning curves from the ledger."""
+
+import re
+
+import pytest
+import yaml
+
+from seqbench.errors import UserError
+from seqbench.report.ledger import write_record
+from seqbench.report.plot import build_plots
+
+pytest.importorskip("matplotlib")
+DECLARED = {
+    "tables": [
+        {
+            "name": "copy",
+            "title": "Copying",
+            "columns": [{"heading": "Steps", "metric": "steps", "format": ",.0f"}],
+            "rows": [
+                {"label": "the model", "experiment": "copy/model"},
+                {"label": "not run", "experiment": "copy/other"},
+            ],
+        }
+    ]
+}
+
+
+@pytest.fixture
+def results(tmp_path, make_record):
+    (tmp_path / "tables.yaml").write_text(yaml.safe_dump(DECLARED))
+    for seed in (0, 1):
+        curve = {"steps": [10, 20, 30], "nll": [0.5, 0.1, 0.02 + seed / 100]}
+        record = make_record(f"run{seed}", seed=seed) | {"curve": curve}
+        record["metrics"] = {**record["metrics"], "baseline": {"nll": 0.2}}
+        write_record(record, tmp_path / "runs")
+    return tmp_path
+
+
+def compose_for(make_record):
+    config = make_record("any")["config"]
+
+    def compose(experiment, overrides):
+        return config if experiment == "copy/model" else {**config, "model": {"_target_": "another"}}
+
+    return compose
+
+
+def test_a_plot_has_a_line_a_seed_and_the_baseline(results, make_record):
+    compose = compose_for(make_record)
+    (path,) = build_plots(results / "tables.yaml", results / "runs", results / "plots", compose)
+    text = path.read_text()
+    assert path.name == "copy.svg"
+    assert len(re.findall(r'id="line2d_\d+"', text)) > 3
+    assert "the model (2 seeds)" in text and "without memory" in text and "not run" not in text
+
+
+def test_drawing_again_changes_nothing(results, make_record):
+    compose, texts = compose_for(make_record), []
+    for _ in range(2):
+        (path,) = build_plots(results / "tables.yaml", results / "runs", results / "plots", compose)
+        texts.append(path.read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_what_cannot_be_drawn_is_said(results, make_record):
+    place = (results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record))
+    with pytest.raises(UserError, match=r"There is no table cpoy \(did you mean copy\?\)"):
+        build_plots(*place, ["cpoy"])
+    for path in (results / "runs").iterdir():
+        path.unlink()
+    assert build_plots(*place) == []
+    with pytest.raises(UserError, match="No finished run of the table copy has a learning curve"):
+        build_plots(*place, ["copy"])
