@@ -53,7 +53,9 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
             metric = next(key for key in record.curve if key != "steps")
             seeds = f" ({len(records)} seeds)" if len(records) > 1 else ""
             text = f"{label}{seeds}" if index == 0 else None
-            axes.plot(record.curve["steps"], record.curve[metric], color=f"C{number}", label=text, lw=1.4, alpha=0.9)
+            axes.plot(
+                record.curve["steps"], record.curve[metric], color=f"C{number}", label=text, lw=1.4, marker="o", ms=3
+            )
             if metric in record.metrics["baseline"]:
                 baselines[record.metrics["baseline"][metric]] = "without memory"
             axes.set_ylabel(f"valid {metric}")
