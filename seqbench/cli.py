@@ -9,7 +9,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from seqbench import __version__
-from seqbench.errors import RunError, UserError
+from seqbench.errors import RunError, UserError, stopped
 
 COMMANDS = {
     "train": "train a run, or a sweep with -m; run again to resume",
@@ -49,17 +49,18 @@ def main() -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
         close = get_close_matches(name, COMMANDS, n=1)
-        _stop(f"There is no command '{name}'{f'; did you mean {close[0]}?' if close else '; see seqbench --help.'}", 2)
+        hint = f"; did you mean {close[0]}?" if close else "; see seqbench --help."
+        sys.exit(stopped(f"There is no command '{name}'{hint}", 2))
     try:
         _command(name)(rest)
     except UserError as error:
-        _stop(str(error), 2)
+        sys.exit(stopped(str(error), 2))
     except RunError as error:
-        _stop(str(error), 1)
+        sys.exit(stopped(str(error), 1))
     except BrokenPipeError:  # `seqbench list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        _stop("Interrupted; the same command resumes at the last checkpoint.", 130)
+        sys.exit(stopped("Interrupted; the same command resumes at the last checkpoint.", 130))
     return None
 
 
@@ -76,8 +77,3 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "completion": ("seqbench.commands.completion", "complete"),
     }[name]
     return getattr(importlib.import_module(module), function)
-
-
-def _stop(sentence: str, code: int) -> None:
-    print(f"seqbench: {sentence}", file=sys.stderr)
-    sys.exit(code)

@@ -6,17 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import small_run
+
 ROOT = Path(__file__).parents[1]
-SMALL = [
-    "task.delay=10",
-    "task.train_size=40",
-    "task.valid_size=20",
-    "task.test_size=20",
-    "model.hidden_size=8",
-    "model.n_negative=4",
-    "train.max_steps=4",
-    "train.eval_every=2",
-]
+SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2"]
 
 
 def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):

@@ -5,23 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import small_run
 import torch
 from filelock import FileLock
 
 from seqbench.data.ptb import PTB_WORD
 from seqbench.data.store import FORMAT
 
-SMALL = [
-    "task.delay=10",
-    "task.train_size=40",
-    "task.valid_size=20",
-    "task.test_size=20",
-    "model.hidden_size=8",
-    "model.n_negative=4",
-    "train.max_steps=4",
-    "train.eval_every=2",
-    "checkpoint.every=1",
-]
+SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2", "checkpoint.every=1"]
 
 COMMAND_LINE = [
     ("trian", "There is no command 'trian'; did you mean train?"),

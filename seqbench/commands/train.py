@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from seqbench import config as configs
 from seqbench.compose import ERRORS, explained, refuse_lists, to_config
 from seqbench.config import Config, run_id
-from seqbench.errors import RunError, UserError
+from seqbench.errors import RunError, UserError, stopped
 
 
 def train(arguments: list[str]) -> None:
@@ -47,12 +47,6 @@ def _job(node: DictConfig) -> None:
         if sweeping:
             raise  # Hydra goes on with the other jobs and raises the first such error at the end
         raise SystemExit(stopped(str(error), 1)) from error
-
-
-def stopped(sentence: str, code: int) -> int:
-    """Say why, and hand back the exit code."""
-    print(f"seqbench: {sentence}", file=sys.stderr)
-    return code
 
 
 def run(config: Config, isolated: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqbench.types import Head
 
-FEW = 64  # on a CPU torch's softmax along so short a last axis takes twenty times as long as along a first axis
+FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower than along a first axis
 
 
 class Softmax(Head):

@@ -5,20 +5,11 @@ import socket
 import time
 
 import pytest
+import small_run
 
 from seqbench.engine.mirror import Guarded, flat
 
-SMALL = [
-    "task.delay=10",
-    "task.train_size=40",
-    "task.valid_size=20",
-    "task.test_size=20",
-    "model.hidden_size=8",
-    "model.n_negative=4",
-    "train.max_steps=4",
-    "train.eval_every=2",
-    "log.every=1",
-]
+SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2", "log.every=1"]
 NO_LOGIN = {"WANDB_API_KEY": None, "WANDB_MODE": None, "NETRC": "/dev/null"}
 
 

@@ -9,19 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+import small_run
 
 ROOT = Path(__file__).parents[2]
-SMALL = [
-    "task.delay=10",
-    "task.train_size=40",
-    "task.valid_size=20",
-    "task.test_size=20",
-    "model.hidden_size=8",
-    "model.n_negative=4",
-    "train.max_steps=6",
-    "train.eval_every=3",
-    "log.every=1",
-]
+SMALL = [*small_run.SMALL, "train.max_steps=6", "train.eval_every=3", "log.every=1"]
 BROKEN_RANK = """
 import os
 if os.environ.get("RANK") == "1":

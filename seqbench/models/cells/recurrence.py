@@ -24,7 +24,7 @@ from torch.autograd.function import once_differentiable
 from seqbench.models.cells import native
 
 BACKENDS = ("auto", "reference", "native")
-NONLINEARITIES = ("modrelu", "complex_modrelu", "tanh")  # numbered as in recurrence.cpp
+NONLINEARITIES = ("modrelu", "complex_modrelu", "tanh")  # numbered as in cpp/nonlinearities.h
 
 
 class Map(Protocol):

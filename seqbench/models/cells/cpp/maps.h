@@ -16,7 +16,6 @@ struct Dense {
   long n, width;
   std::vector<T> forward_panels, backward_panels;
   static constexpr long kPanel = 3 * kVectorBytes / sizeof(T);
-  static constexpr long kDepth = 192;  // so many rows of a panel stay in the first cache
 
   Dense(long n, long width, const T* weight) : n(n), width(width) {
     forward_panels = packed([&](long k, long j) { return weight[k * n + j]; });
@@ -40,10 +39,7 @@ struct Dense {
     const T* b = panels.data();
     for (long first = 0; first < width; first += kPanel) {
       const long wide = std::min(kPanel, width - first);
-      product<into, T>(rows, wide, std::min(n, kDepth), {in, width, 1}, b, wide, out + first, width);
-      for (long k = kDepth; k < n; k += kDepth)
-        product<Into::kSum, T>(rows, wide, std::min(n - k, kDepth), {in + k, width, 1}, b + k * wide, wide, out + first,
-                               width);
+      product<into, T>(rows, wide, n, {in, width, 1}, b, wide, out + first, width);
       b += n * wide;
     }
   }
