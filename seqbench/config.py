@@ -14,7 +14,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -27,7 +28,7 @@ PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")
 DERIVED = {  # constructor arguments that never stand in a YAML: the task, the network or the engine hands them over
     "model": {"d_input"},
     "task": {"data_dir", "source"},
-    "head": {"d_input", "n_outputs"},
+    "head": {"d_input", "n_outputs", "embedding"},
     "optimizer": {"params"},
     "schedule": {"max_steps", "steps_per_epoch"},
     "evaluation": set(),
@@ -35,7 +36,7 @@ DERIVED = {  # constructor arguments that never stand in a YAML: the task, the n
 ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
 NOT_IN_HASH = {"nproc", "device", "threads", "backend"}  # of the machine: they must not change results
 CHOICES = {
-    "network.embedding": ("auto", "learned", "one_hot"),
+    "network.embedding": ("auto", "learned", "adaptive", "one_hot"),
     "train.select": ("best", "last"),
     "train.precision": ("fp32", "bf16", "fp16"),
     "train.device": ("auto", "cpu", "cuda"),
@@ -50,8 +51,12 @@ class ConfigError(UserError):
 
 @dataclass
 class NetworkConfig:
-    embedding: str = "auto"  # learned | one_hot | auto: what the task's protocol says
-    d_embed: int = 200  # width of a learned embedding
+    embedding: str = "auto"  # learned | adaptive | one_hot | auto: what the task's protocol says
+    d_embed: int = 200  # width of an embedding
+    cutoffs: list[int] = field(default_factory=list)  # of an adaptive one: edges of its bands of words
+    div_value: float = 4.0  # by which each band of it is narrower than the one before
+    tied: bool = False  # the head shares the embedding's weights
+    dropout_words: float = 0.0  # of whole words of a batch
     dropout_input: float = 0.0
     dropout_output: float = 0.0
     init_range: float | None = None  # embedding in U(-r, r); null: N(0, 1)
@@ -232,8 +237,9 @@ _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a s
 
 def _check_type(path: str, value: Any, hint: Any) -> None:
     """Scalars only: a hint that is none of int, float, bool, str (or an optional one) is left to the constructor."""
-    kinds = [hint] if hint in _KINDS else [kind for kind in get_args(hint) if kind is not type(None)]
-    optional = type(None) in get_args(hint)
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    kinds = [kind for kind in options if kind is not type(None)]
+    optional = type(None) in options
     if not kinds or any(kind not in _KINDS for kind in kinds) or (value is None and optional):
         return
     accepted = set(kinds) | ({int} if float in kinds else set())

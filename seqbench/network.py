@@ -5,12 +5,14 @@ Shapes: B batch, T time, D features, N scored targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.types import Backbone, Batch, Head, ParameterGroup, State, TaskIO
+from seqbench.heads.adaptive import AdaptiveEmbedding
+from seqbench.types import Backbone, Batch, Gather, Head, ParameterGroup, State, TaskIO
 
 
 class Network(nn.Module):
@@ -19,16 +21,18 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Embedding | None,
+        embedding: nn.Module | None,
         backbone: Backbone,
         head: Head,
-        dropout_input: float,
-        dropout_output: float,
+        dropout_words: float = 0.0,
+        dropout_input: float = 0.0,
+        dropout_output: float = 0.0,
     ):
         super().__init__()
         self.embedding = embedding
         self.backbone = backbone
         self.head = head
+        self.dropout_words = dropout_words
         self.dropout_input = dropout_input
         self.dropout_output = dropout_output
 
@@ -41,8 +45,17 @@ class Network(nn.Module):
         else:
             y_BTD, state, aux = self.backbone(x, state)
             y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
-            z_NC = self._readout(y_ND)
-        return self.head.loss_sum(z_NC, targets), state, aux
+            return self.head_losses(y_ND, targets).sum(), state, aux
+        return self.head.losses(z_NC, targets).sum(), state, aux
+
+    def features(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """What the backbone says at every position, before any readout: (y_BTD, state)."""
+        y_BTD, state, _ = self.backbone(self.embedded(inputs), state)
+        return y_BTD, state
+
+    def head_losses(self, y_ND: Tensor, target_N: Tensor) -> Tensor:
+        """(N,) losses of targets, given features."""
+        return self.head.losses(self._readout(y_ND), target_N)
 
     def outputs(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
         """What the head's methods take, at every position: (z_BTC, state, aux)."""
@@ -56,6 +69,8 @@ class Network(nn.Module):
     def embedded(self, inputs: Tensor) -> Tensor:
         """What the backbone reads."""
         x = inputs if self.embedding is None else self.embedding(inputs)
+        if self.dropout_words and self.training and self.embedding is not None:
+            x = x * kept_words(inputs, self.dropout_words, x.dtype)
         if self.dropout_input and x.is_floating_point():
             x = F.dropout(x, self.dropout_input, self.training)
         return x
@@ -79,9 +94,17 @@ class Network(nn.Module):
         recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters
         return {"recurrent": _count(recurrent), "total": _count(self.parameters())}
 
-    def after_step(self) -> None:
+    def after_step(self, gather: Gather) -> None:
         self.backbone.after_step()
-        self.head.after_step()
+        self.head.after_step(gather)
+
+
+def kept_words(ids_BT: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
+    """(B, T, 1) factors that drop whole words: every occurrence of one in the batch, or none (Gal and Ghahramani 2016,
+    arXiv 1512.05287)."""
+    words, index_BT = ids_BT.unique(return_inverse=True)
+    kept = torch.rand(len(words), device=ids_BT.device) >= probability
+    return (kept.to(dtype) / (1 - probability))[index_BT].unsqueeze(-1)
 
 
 def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -96,26 +119,35 @@ def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 def build_network(
     io: TaskIO,
     make_backbone: Callable[[int], Backbone],
-    make_head: Callable[[int, int], Head],
+    make_head: Callable[[int, int, nn.Module | None], Head],
     embedding: str,
     d_embed: int,
+    cutoffs: Sequence[int],
+    div_value: float,
+    tied: bool,
+    dropout_words: float,
     dropout_input: float,
     dropout_output: float,
     init_range: float | None,
 ) -> Network:
-    """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "one_hot", or
-    "auto": what the task's protocol says."""
+    """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "adaptive" (in
+    bands, heads/adaptive.py), "one_hot", or "auto": what the task's protocol says. `tied` hands it to the head, which
+    shares its weights."""
     if io.n_tokens is None:
         table, d_input = None, io.n_features or 1
     elif embedding == "one_hot" or (embedding == "auto" and io.one_hot):
         table, d_input = None, io.n_tokens
+    elif embedding == "adaptive":
+        table, d_input = AdaptiveEmbedding(io.n_tokens, d_embed, cutoffs, div_value), d_embed
     else:
         table, d_input = nn.Embedding(io.n_tokens, d_embed), d_embed
         if init_range is not None:
             nn.init.uniform_(table.weight, -init_range, init_range)
+    if tied and table is None:
+        raise ValueError("network.tied=true needs an embedding to share, and this task's inputs have none")
     backbone = make_backbone(d_input)
-    head = make_head(backbone.d_output, io.n_outputs)
-    return Network(table, backbone, head, dropout_input, dropout_output)
+    head = make_head(backbone.d_output, io.n_outputs, table if tied else None)
+    return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
 
 
 def _count(parameters) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+Gather = Callable[[Tensor], Tensor]  # a tensor of this process's rows -> those of all processes, one below the other
 State = Any  # None, a tensor whose first axis is the batch, or a tuple or dict of states
 
 
@@ -84,19 +85,24 @@ class Backbone(nn.Module):
 
 class Head(nn.Module):
     """What turns features into a loss and a distribution: `readout` first, where there is one, applied by the network
-    to what a position's features are; then the methods, which take what it gives (z)."""
+    to what a position's features are; then the methods, which take what it gives (z), or the features themselves.
 
-    readout: nn.Linear | None  # set by the constructor
+    A constructor that takes `embedding`, the network's or None, shares its weights (network.tied).
+    """
 
-    def loss_sum(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
-        """The loss in the task's unit, summed over N scored targets: a scalar."""
+    @property
+    def readout(self) -> nn.Linear | None:
+        return None
+
+    def losses(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
+        """(N,) losses of the scored targets in the task's unit."""
         raise NotImplementedError
 
     def log_probs(self, z_NC: Tensor) -> Tensor:
         """(N, C) log-probabilities of classes; a head for real targets has none."""
         raise NotImplementedError
 
-    def after_step(self) -> None:
+    def after_step(self, gather: Gather) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
 

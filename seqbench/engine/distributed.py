@@ -66,6 +66,16 @@ class World:
         dist.all_reduce(total)
         return total.tolist()
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, one process's below the other's; their numbers may differ."""
+        if self.size == 1:
+            return rows
+        counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(self.size)]
+        dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+        parts = [rows.new_empty(int(count), *rows.shape[1:]) for count in counts]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network whose backward pass averages gradients over processes."""
         return network if self.size == 1 else DistributedDataParallel(network)

@@ -69,7 +69,7 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     for optimizer in run.optimizer.all():
         run.scaler.step(optimizer)
     run.scaler.update()
-    run.network.after_step()
+    run.network.after_step(world.gather)
     state.running = [state.running[0] + step_loss, state.running[1] + count]
     state.n_tokens += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in whole)
     return step_loss, count, norm

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from torch import nn
 
 from seqbench.config import Config, ConfigError, hashed, locate, run_id, save
 from seqbench.engine.checkpoint import Checkpoints
@@ -91,12 +92,21 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
 
 
 def _build_network(config: Config, task: Task) -> Network:
-    return build_network(
-        task.io,
-        lambda d_input: instantiate("model", config.model, d_input=d_input),
-        lambda d_input, n_outputs: instantiate("head", config.head, d_input=d_input, n_outputs=n_outputs),
-        **asdict(config.network),
-    )
+    def make_head(d_input: int, n_outputs: int, embedding: nn.Module | None):
+        if embedding is not None and "embedding" not in inspect.signature(locate("head", target)).parameters:
+            raise ConfigError(f"network.tied=true: {target} cannot share an embedding's weights.")
+        return instantiate("head", config.head, d_input=d_input, n_outputs=n_outputs, embedding=embedding)
+
+    target = config.head["_target_"]
+    try:
+        return build_network(
+            task.io,
+            lambda d_input: instantiate("model", config.model, d_input=d_input),
+            make_head,
+            **asdict(config.network),
+        )
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
 
 
 def _build_optimizer(config: Config, network: Network):

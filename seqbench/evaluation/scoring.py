@@ -32,7 +32,7 @@ def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> S
     for batch in batches:
         z_BTC, _, _ = network.outputs(batch.inputs)
         z_NC, target_N = select(z_BTC, batch)
-        nll += network.head.loss_sum(z_NC, target_N).double()
+        nll += network.head.losses(z_NC, target_N).sum().double()
         n_targets += len(target_N)
         guess_BK = z_BTC[:, -counted:].flatten(0, 1).argmax(-1)
         symbol_BK = batch.targets[:, -counted:].flatten()

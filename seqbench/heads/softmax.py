@@ -8,32 +8,79 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.heads.chunked import losses_by_targets, losses_by_vocabulary
 from seqbench.types import Head
 
 FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower than along a first axis
 
 
 class Softmax(Head):
-    """p(c | y) = softmax(V y + b). `init_range` fills V and b with U(-r, r); null: Glorot's uniform and zero."""
+    """p(c | y) = softmax(V y + b). `init_range` fills V and b with U(-r, r); null: Glorot's uniform and zero.
 
-    def __init__(self, d_input: int, n_outputs: int, bias: bool = True, init_range: float | None = None):
+    With `vocab_chunk` the loss is computed over so many classes at a time, with `target_chunk` for so many targets, and
+    the (N, C) logits never exist (heads/chunked.py). A learned `embedding` of D columns is V itself.
+    """
+
+    def __init__(
+        self,
+        d_input: int,
+        n_outputs: int,
+        bias: bool = True,
+        init_range: float | None = None,
+        vocab_chunk: int | None = None,
+        target_chunk: int | None = None,
+        embedding: nn.Module | None = None,
+    ):
         super().__init__()
-        self.readout = nn.Linear(d_input, n_outputs, bias=bias)
-        for parameter in self.readout.parameters():
+        if vocab_chunk is not None and target_chunk is not None:
+            raise ValueError("one of vocab_chunk and target_chunk is null")
+        for name, chunk in (("vocab_chunk", vocab_chunk), ("target_chunk", target_chunk)):
+            if chunk is not None and chunk < 1:
+                raise ValueError(f"{name} is at least 1, or null, not {chunk}")
+        self.linear = nn.Linear(d_input, n_outputs, bias=bias)
+        self.vocab_chunk, self.target_chunk = vocab_chunk, target_chunk
+        for parameter in self.linear.parameters():
             if init_range is not None:
                 nn.init.uniform_(parameter, -init_range, init_range)
             elif parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
             else:
                 nn.init.zeros_(parameter)
+        if embedding is not None:
+            tie(self.linear, embedding)
 
-    def loss_sum(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
-        """Summed negative log-likelihood in nats, a scalar."""
-        return F.nll_loss(self.log_probs(z_NC), target_N, reduction="sum")
+    @property
+    def readout(self) -> nn.Linear | None:
+        return self.linear if self.vocab_chunk is None and self.target_chunk is None else None
+
+    def losses(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
+        """(N,) negative log-likelihoods in nats."""
+        if self.vocab_chunk is not None:
+            return losses_by_vocabulary(z_NC, self.linear.weight, self.linear.bias, target_N, self.vocab_chunk)
+        if self.target_chunk is not None:
+            return losses_by_targets(z_NC, self.linear.weight, self.linear.bias, target_N, self.target_chunk)
+        return F.nll_loss(self.log_probs(z_NC), target_N, reduction="none")
 
     def log_probs(self, z_NC: Tensor) -> Tensor:
         """(N, C) log-probabilities."""
-        z_NC = z_NC.float()
-        if z_NC.shape[-1] < FEW:
-            return F.log_softmax(z_NC.T.contiguous(), dim=0).T
-        return F.log_softmax(z_NC, dim=-1)
+        return log_softmax(z_NC if self.readout is not None else self.linear(z_NC))
+
+
+def log_softmax(z_NC: Tensor) -> Tensor:
+    """Along the last axis, in float32 at least."""
+    z_NC = z_NC.double() if z_NC.element_size() == 8 else z_NC.float()
+    if z_NC.shape[-1] < FEW:
+        return F.log_softmax(z_NC.T.contiguous(), dim=0).T
+    return F.log_softmax(z_NC, dim=-1)
+
+
+def tie(linear: nn.Linear, embedding: nn.Module) -> None:
+    """One matrix for both (Press and Wolf 2017, arXiv 1608.05859; Inan et al. 2017, arXiv 1611.01462)."""
+    if not isinstance(embedding, nn.Embedding):
+        raise ValueError("network.tied=true needs a learned embedding to share (network.embedding=learned)")
+    if embedding.weight.shape != linear.weight.shape:
+        raise ValueError(
+            f"network.tied=true needs the model's width, {linear.in_features}, to be network.d_embed, "
+            f"{embedding.embedding_dim}"
+        )
+    linear.weight = embedding.weight

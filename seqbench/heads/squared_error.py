@@ -16,10 +16,14 @@ class SquaredError(Head):
 
     def __init__(self, d_input: int, n_outputs: int):
         super().__init__()
-        self.readout = nn.Linear(d_input, n_outputs)
-        nn.init.xavier_uniform_(self.readout.weight)
-        nn.init.zeros_(self.readout.bias)
+        self.linear = nn.Linear(d_input, n_outputs)
+        nn.init.xavier_uniform_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
-    def loss_sum(self, z_NR: Tensor, target_NR: Tensor) -> Tensor:
-        """Squared error summed over targets (and over a target's R components), a scalar."""
-        return F.mse_loss(z_NR.float(), target_NR, reduction="sum")
+    @property
+    def readout(self) -> nn.Linear:
+        return self.linear
+
+    def losses(self, z_NR: Tensor, target_NR: Tensor) -> Tensor:
+        """(N,) squared errors, summed over a target's R components."""
+        return F.mse_loss(z_NR.float(), target_NR, reduction="none").sum(-1)

@@ -1,0 +1,87 @@
+"""The cross entropy in chunks of the vocabulary against the plain one, and what a head shares with an embedding."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from seqbench.heads.chunked import losses_by_targets, losses_by_vocabulary
+from seqbench.heads.softmax import Softmax
+
+N, D, V = 7, 5, 23
+
+
+def draw(*shape, dtype=torch.float64):
+    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+@pytest.fixture
+def problem():
+    h, weight, bias = (draw(*shape).requires_grad_() for shape in ((N, D), (V, D), (V,)))
+    return h, weight, bias, torch.tensor([0, 22, 5, 6, 7, 8, 22])
+
+
+WAYS = pytest.mark.parametrize("chunked", [losses_by_vocabulary, losses_by_targets])
+
+
+@WAYS
+@pytest.mark.parametrize("chunk", [1, 3, 7, 22, 23, 1000])
+@pytest.mark.parametrize("even", [True, False])
+def test_chunked_equals_full_forward_and_backward(problem, chunked, chunk, even):
+    h, weight, bias, target = problem
+    grad = torch.full((N,), 0.3, dtype=torch.float64) if even else draw(N)
+    full = F.cross_entropy(h @ weight.T + bias, target, reduction="none")
+    expected = torch.autograd.grad(full, (h, weight, bias), grad)
+    ours = chunked(h, weight, bias, target, chunk)
+    torch.testing.assert_close(ours, full)
+    torch.testing.assert_close(torch.autograd.grad(ours, (h, weight, bias), grad), expected)
+
+
+@WAYS
+def test_chunked_gradient(problem, chunked):
+    h, weight, bias, target = problem
+    assert torch.autograd.gradcheck(lambda *given: chunked(*given, target, 5), (h, weight, bias))
+    assert torch.autograd.gradcheck(lambda *given: chunked(*given, None, target, 5).sum(), (h, weight))
+
+
+@WAYS
+def test_chunked_survives_large_logits_and_no_target_at_all(chunked):
+    h, weight = torch.full((1, 1), 100.0), torch.tensor([[100.0], [-100.0], [99.99]]).requires_grad_()
+    expected = torch.tensor([0.3133])  # log(1 + exp(-1))
+    torch.testing.assert_close(chunked(h, weight, None, torch.tensor([0]), 1), expected, atol=1e-3, rtol=0)
+    none = chunked(h[:0], weight, None, torch.tensor([], dtype=torch.long), 1)
+    none.sum().backward()
+    assert none.shape == (0,) and not weight.grad.any()
+
+
+@WAYS
+def test_chunked_under_autocast_is_as_exact_as_a_linear_layer(problem, chunked):
+    h, weight, bias, target = (tensor.detach().float() if tensor.is_floating_point() else tensor for tensor in problem)
+    weight.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = chunked(h, weight, bias, target, 7)
+        full = F.cross_entropy(F.linear(h, weight, bias).float(), target, reduction="none")
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours, full, rtol=0.02, atol=0.02)  # bfloat16 keeps 8 bits
+    (own,), (other,) = torch.autograd.grad(ours.sum(), weight), torch.autograd.grad(full.sum(), weight)
+    torch.testing.assert_close(own, other, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("setting", [{"vocab_chunk": 10}, {"target_chunk": 3}])
+def test_a_chunked_head_is_the_plain_one(setting):
+    torch.manual_seed(0)
+    plain = Softmax(D, V)
+    chunked = Softmax(D, V, **setting)
+    chunked.load_state_dict(plain.state_dict())
+    h, target = draw(N, D, dtype=torch.float32), torch.arange(N)
+    torch.testing.assert_close(chunked.losses(h, target), plain.losses(plain.readout(h), target))
+    torch.testing.assert_close(chunked.log_probs(h), plain.log_probs(plain.readout(h)))
+    assert chunked.readout is None
+
+
+def test_tied_weights_are_one_matrix():
+    embedding = nn.Embedding(V, D)
+    head = Softmax(D, V, embedding=embedding)
+    assert head.linear.weight is embedding.weight
+    with pytest.raises(ValueError, match="network.d_embed, 5"):
+        Softmax(D + 1, V, embedding=embedding)
