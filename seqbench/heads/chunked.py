@@ -14,15 +14,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def losses_by_vocabulary(
-    h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int
-) -> Tensor:
+def losses_by_words(h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int) -> Tensor:
     """(N,) cross entropies -log softmax(h V^T + b)[target] in nats, `chunk` classes at a time."""
-    return _ByVocabulary.apply(h_ND, weight_VD, bias_V, target_N, chunk, _product_dtype(weight_VD))
+    return _ByWords.apply(h_ND, weight_VD, bias_V, target_N, chunk, _product_dtype(weight_VD))
 
 
 def losses_by_targets(h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int) -> Tensor:
-    """As `losses_by_vocabulary`, `chunk` targets at a time."""
+    """As `losses_by_words`, `chunk` targets at a time."""
     return _ByTargets.apply(h_ND, weight_VD, bias_V, target_N, chunk, _product_dtype(weight_VD))
 
 
@@ -32,19 +30,21 @@ def _product_dtype(weight: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
 
 
-class _ByVocabulary(torch.autograd.Function):
+class _ByWords(torch.autograd.Function):
     @staticmethod
     def forward(ctx, h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int, dtype):
         ctx.chunk, ctx.dtype = chunk, dtype
-        low_ND, total_N, own_N = h_ND.to(dtype), None, None
+        low_ND = h_ND.to(dtype)
+        wide = torch.promote_types(weight_VD.dtype, torch.float32)
+        total_N = h_ND.new_full((len(h_ND),), -torch.inf, dtype=wide)  # log of the exponentials' sum so far
+        own_N = torch.empty_like(total_N)  # the target's logit
         for start in range(0, len(weight_VD), chunk):
             z_NK = _logits(low_ND, weight_VD, bias_V, slice(start, start + chunk))
             row_n, column_n = _within(target_N, start, chunk)
-            own_N = z_NK.new_empty(len(h_ND)) if own_N is None else own_N
             own_N[row_n] = z_NK[row_n, column_n]
             highest_N = z_NK.amax(1)
             part_N = z_NK.sub_(highest_N[:, None]).exp_().sum(1).log_().add_(highest_N)
-            total_N = part_N if total_N is None else torch.logaddexp(total_N, part_N)
+            total_N = torch.logaddexp(total_N, part_N)
         ctx.save_for_backward(h_ND, weight_VD, bias_V, target_N, total_N)
         return total_N - own_N
 
@@ -81,6 +81,7 @@ class _ByTargets(torch.autograd.Function):
             return *scaled, None, None, None
         h_ND, weight_VD, bias_V, target_N = ctx.saved_tensors  # targets weighed apart: made anew
         _, grads = _by_targets(h_ND, weight_VD, bias_V, target_N, ctx.chunk, ctx.dtype, grad_N, True)
+        assert grads is not None
         return *grads, None, None, None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.heads.chunked import losses_by_targets, losses_by_vocabulary
+from seqbench.heads.chunked import losses_by_targets, losses_by_words
 from seqbench.types import Head
 
 FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower than along a first axis
@@ -56,7 +56,7 @@ class Softmax(Head):
     def losses(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
         """(N,) negative log-likelihoods in nats."""
         if self.vocab_chunk is not None:
-            return losses_by_vocabulary(z_NC, self.linear.weight, self.linear.bias, target_N, self.vocab_chunk)
+            return losses_by_words(z_NC, self.linear.weight, self.linear.bias, target_N, self.vocab_chunk)
         if self.target_chunk is not None:
             return losses_by_targets(z_NC, self.linear.weight, self.linear.bias, target_N, self.target_chunk)
         return F.nll_loss(self.log_probs(z_NC), target_N, reduction="none")

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqbench.heads.chunked import losses_by_targets, losses_by_vocabulary
+from seqbench.heads.chunked import losses_by_targets, losses_by_words
 from seqbench.heads.softmax import Softmax
 
 N, D, V = 7, 5, 23
@@ -21,7 +21,7 @@ def problem():
     return h, weight, bias, torch.tensor([0, 22, 5, 6, 7, 8, 22])
 
 
-WAYS = pytest.mark.parametrize("chunked", [losses_by_vocabulary, losses_by_targets])
+WAYS = pytest.mark.parametrize("chunked", [losses_by_words, losses_by_targets])
 
 
 @WAYS
@@ -83,5 +83,5 @@ def test_tied_weights_are_one_matrix():
     embedding = nn.Embedding(V, D)
     head = Softmax(D, V, embedding=embedding)
     assert head.linear.weight is embedding.weight
-    with pytest.raises(ValueError, match="network.d_embed, 5"):
+    with pytest.raises(ValueError, match=r"network\.d_embed, 5"):
         Softmax(D + 1, V, embedding=embedding)
