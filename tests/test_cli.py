@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import small_run
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +26,31 @@ def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
     assert code == 0, errors
     assert json.loads(said)["metrics"] == record["metrics"]["test"]
     assert name in seqbench("list")[1]
+    code, _, errors = seqbench("eval", f"run={name}", "evaluation=dynamic")
+    assert (code, errors) == (2, "seqbench: evaluation=dynamic is for language modelling, not for the task copy.\n")
     assert seqbench("show", *SMALL)[1].startswith(f"run_id: {name}")
+
+
+def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, real_data):
+    place = [f"source={real_data / 'ptb'}", "data_dir=data"]
+    small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
+    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "task.eval_window=10000")
+    assert code == 0, errors
+    (path,) = (tmp_path / "results" / "runs").glob("*.json")
+    plain = json.loads(path.read_text())["metrics"]
+    for evaluation in (["frequency"], ["cache", "evaluation.size=5"]):
+        settings = [f"evaluation={evaluation[0]}", *evaluation[1:], "split=valid"]
+        code, said, errors = seqbench("eval", f"run={path.stem}", *settings, *place)
+        assert code == 0, errors
+        record = json.loads(path.read_text())
+        assert record["metrics"] == plain  # of another kind, and so elsewhere
+        found = record["evaluations"][evaluation[0]]["valid"]
+        assert json.loads(said) == {"run_id": path.stem, "split": "valid", **found}
+        assert found["category"] == {"frequency": "static", "cache": "cache"}[evaluation[0]]
+        assert found["context"] and found["memory"] and found["step"] == 2
+    assert record["evaluations"]["frequency"]["valid"]["metrics"]["nll"] == pytest.approx(plain["valid"]["nll"])
+    assert record["evaluations"]["cache"]["valid"]["settings"] == {"size": 5, "weight": 0.1, "sharpness": 1.0}
+    assert path.read_bytes() == next(tmp_path.glob("outputs/*/record.json")).read_bytes()
 
 
 def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_path):

@@ -47,9 +47,25 @@ COMMAND_LINE = [
     ("eval run=abc", "No single run in outputs begins with 'abc'; there is none."),
     (
         "eval model=gru",
-        "eval takes run, evaluation, split, output_dir, data_dir, source, train.device, train.threads; model belongs "
-        "to the run (did you mean model?).",
+        "eval takes run, evaluation, split, output_dir, results_dir, data_dir, source, train.device, train.threads; "
+        "model belongs to the run (did you mean model?).",
     ),
+    ("train network.tied=true", "network.tied=true needs an embedding to share, and this task's inputs have none."),
+    (
+        "train task=copy network.embedding=learned network.tied=true model=gru",
+        "head: tied weights need the model's width, 128, to be network.d_embed, 200.",
+    ),
+    (
+        "train task=adding network.embedding=learned network.tied=true head=squared_error",
+        "network.tied=true needs an embedding to share, and this task's inputs have none.",
+    ),
+    (
+        "train network.embedding=learned network.tied=true head=squared_error",
+        "network.tied=true: seqbench.heads.squared_error.SquaredError cannot share an embedding's weights.",
+    ),
+    ("train head=adaptive", "head: cutoffs must rise and be below the number of words, 9, not [2000, 8000]."),
+    ("train head.vocab_chunk=3 head.target_chunk=3", "head: one of vocab_chunk and target_chunk is null."),
+    ("train head.vocab_chunk=0", "head: vocab_chunk is at least 1, or null, not 0."),
     ("show run=abc", "No single run in outputs begins with 'abc'; there is none."),
     ("tables", "There is no results/tables.yaml; name the folder of tables.yaml and runs/ as results_dir=."),
     ("prepare task=ptb_wrd", "task=ptb_wrd does not exist; did you mean ptb_word?"),

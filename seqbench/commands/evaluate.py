@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 from seqbench.compose import composed, nearest
 from seqbench.config import Config, ConfigError, check, load
 from seqbench.errors import UserError
+from seqbench.report.ledger import EVALUATIONS, write_record
 
-ACCEPTED = ("run", "evaluation", "split", "output_dir", "data_dir", "source", "train.device", "train.threads")
+ACCEPTED = (
+    *("run", "evaluation", "split", "output_dir", "results_dir"),
+    *("data_dir", "source", "train.device", "train.threads"),
+)
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -26,9 +32,11 @@ def evaluate(arguments: list[str]) -> None:
         asked.source,
     )
     config.train.device, config.train.threads, config.train.nproc = asked.train.device, asked.train.threads, 1
-    config.output_dir = asked.output_dir
+    config.output_dir, config.results_dir = asked.output_dir, asked.results_dir
     check(config)
-    print(json.dumps({"run_id": folder.name, "split": asked.split, **_metrics(config, folder, asked.split)}, indent=2))
+    found = _measured(config, folder, asked.split)
+    print(json.dumps({"run_id": folder.name, "split": asked.split, **found}, indent=2))
+    _keep(config, folder, asked.split, found)
 
 
 def find_run(config: Config) -> Path:
@@ -44,7 +52,7 @@ def find_run(config: Config) -> Path:
     return root / found[0]
 
 
-def _metrics(config: Config, folder: Path, split: str) -> dict[str, object]:
+def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
     from seqbench.engine.distributed import World
     from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
@@ -58,5 +66,25 @@ def _metrics(config: Config, folder: Path, split: str) -> dict[str, object]:
     elif (payload := run.checkpoints.load_last()) is None:
         raise UserError(f"There is no checkpoint in {folder}; train the run first.")
     run.network.load_state_dict(payload["network"])
-    metrics = measure(run, split, run.evaluation)
-    return {"category": run.evaluation.category, "step": payload["progress"]["step"], "metrics": metrics}
+    evaluation = run.evaluation
+    return {
+        "category": evaluation.category,
+        "context": evaluation.context,
+        "memory": evaluation.memory,
+        "settings": {key: value for key, value in config.evaluation.items() if key != "_target_"},
+        "step": payload["progress"]["step"],
+        "metrics": measure(run, split, evaluation),
+    }
+
+
+def _keep(config: Config, folder: Path, split: str, found: dict[str, Any]) -> None:
+    """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
+    path, name = folder / "record.json", config.evaluation["_target_"].rpartition(".")[2].lower()
+    if name not in EVALUATIONS or not path.exists():
+        return
+    record = json.loads(path.read_text())
+    record.setdefault("evaluations", {}).setdefault(name, {})[split] = found
+    write_record(record, Path(config.results_dir) / "runs")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, path)

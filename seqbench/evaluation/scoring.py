@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from seqbench.errors import UserError
 from seqbench.network import Network, select
 from seqbench.types import Batch
 
@@ -39,6 +40,12 @@ def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> S
         correct += _matches(guess_BK, symbol_BK)
         n_symbols += len(symbol_BK)
     return {"nll": (float(nll), n_targets), "accuracy": (float(correct), n_symbols)}
+
+
+def require_stream(task, category: str) -> None:
+    """Raises `UserError` unless the task is one continuous text, which is what can be adapted to."""
+    if not task.continuous:
+        raise UserError(f"evaluation={category} is for language modelling, not for the task {task.version['name']}.")
 
 
 def _matches(guess_N: Tensor, target_N: Tensor) -> int:

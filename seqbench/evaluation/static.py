@@ -1,4 +1,8 @@
-"""Plain evaluation: the trained weights, every target of the split scored once."""
+"""Plain evaluation: the trained weights, every target of the split scored once.
+
+What every evaluation states of itself, so that results of different kinds are never set side by side as one:
+`category`, the `context` a prediction rests on, and the `memory` kept beside the model's own state.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ from seqbench.types import Batch
 
 
 class Static:
-    """Category "static": nothing is learned, cached or averaged at test time."""
+    """Nothing is learned, cached or averaged at test time."""
 
     category = "static"
+    context = "all that the model carries from the start"
+    memory = "none"
 
     def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
         return task.evaluate(network, batches)

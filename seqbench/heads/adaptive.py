@@ -128,12 +128,12 @@ class Adaptive(Head):
 
     def _check(self, embedding: nn.Module, d_input: int, div_value: float) -> AdaptiveEmbedding:
         if not isinstance(embedding, AdaptiveEmbedding):
-            raise ValueError("network.tied=true with an adaptive head needs network.embedding=adaptive")
+            raise ValueError("tied weights need an adaptive embedding (network.embedding=adaptive)")
         if (embedding.edges, embedding.div_value) != (self.edges, div_value):
-            raise ValueError("network.tied=true needs network.cutoffs and network.div_value to be those of the head")
+            raise ValueError("tied weights need network.cutoffs and network.div_value to be those of the head")
         if embedding.d_embed != d_input:
             raise ValueError(
-                f"network.tied=true needs the model's width, {d_input}, to be network.d_embed, {embedding.d_embed}"
+                f"tied weights need the model's width, {d_input}, to be network.d_embed, {embedding.d_embed}"
             )
         return embedding
 

@@ -77,10 +77,10 @@ def log_softmax(z_NC: Tensor) -> Tensor:
 def tie(linear: nn.Linear, embedding: nn.Module) -> None:
     """One matrix for both (Press and Wolf 2017, arXiv 1608.05859; Inan et al. 2017, arXiv 1611.01462)."""
     if not isinstance(embedding, nn.Embedding):
-        raise ValueError("network.tied=true needs a learned embedding to share (network.embedding=learned)")
+        raise ValueError("tied weights need a learned embedding (network.embedding=learned)")
     if embedding.weight.shape != linear.weight.shape:
         raise ValueError(
-            f"network.tied=true needs the model's width, {linear.in_features}, to be network.d_embed, "
+            f"tied weights need the model's width, {linear.in_features}, to be network.d_embed, "
             f"{embedding.embedding_dim}"
         )
     linear.weight = embedding.weight

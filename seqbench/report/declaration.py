@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError
-from seqbench.report.ledger import COUNTS, SPLITS
+from seqbench.report.ledger import COUNTS, EVALUATIONS, SPLITS
 
 TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
     "C": "seen in the official code",
@@ -163,7 +163,7 @@ def _published(node: Any, where: str) -> Published:
 def _path(path: Any, where: str) -> str:
     """A path into a record; whether the metric itself exists is known once there are records."""
     head, dot, tail = str(path).partition(".")
-    if (dot and tail and head in (*SPLITS, "parameters")) or path in COUNTS:
+    if (dot and tail and head in (*SPLITS, *EVALUATIONS, "parameters")) or path in COUNTS:
         return str(path)
     valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
     raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")

@@ -12,6 +12,7 @@ from typing import Any
 from seqbench.errors import UserError
 
 SPLITS = ("train", "valid", "test", "baseline")
+EVALUATIONS = ("cache", "dynamic", "frequency", "sliding")  # beside the plain one; each has columns of its own
 COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")
 
 # what JSON may hold for a field of `Record`, by the words of its annotation
@@ -56,10 +57,11 @@ class Record:
     commit: str | None
     dirty: bool | None
     task_version: dict
+    evaluations: dict = field(default_factory=dict)  # name -> split -> what `seqbench eval` found, "metrics" and all
     curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
     def values(self) -> dict[str, float | None]:
-        """Every number that a column may show, by its path: `test.nll`, `parameters.total`, `steps`."""
+        """Every number that a column may show, by its path: `test.nll`, `dynamic.test.nll`, `steps`."""
         numbers: dict[str, float | None] = {
             "steps": self.steps,
             "selected_step": self.selected_step,
@@ -71,6 +73,9 @@ class Record:
         numbers |= {f"parameters.{name}": count for name, count in self.parameters.items()}
         for split, metrics in self.metrics.items():
             numbers |= {f"{split}.{metric}": value for metric, value in metrics.items()}
+        for name, splits in self.evaluations.items():
+            for split, found in splits.items():
+                numbers |= {f"{name}.{split}.{metric}": value for metric, value in found["metrics"].items()}
         return numbers
 
 
@@ -144,6 +149,11 @@ def _problem(content: Any) -> str | None:
         return "lacks config.model._target_"
     groups = {"parameters": content["parameters"]}
     groups |= {f"metrics.{split}": metrics for split, metrics in content["metrics"].items()}
+    for name, splits in content.get("evaluations", {}).items():
+        for split, found in splits.items() if isinstance(splits, dict) else ():
+            if name not in EVALUATIONS or not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
+                return f"has evaluations.{name}.{split}, where what `seqbench eval` writes belongs"
+            groups[f"evaluations.{name}.{split}"] = found["metrics"]
     for group, numbers in groups.items():
         for name, number in numbers.items():
             if isinstance(number, bool) or not isinstance(number, (int, float, type(None))):

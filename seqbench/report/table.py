@@ -10,7 +10,7 @@ from typing import Any
 
 from seqbench.errors import UserError
 from seqbench.report.declaration import TAGS, Column, Row, Table, did_you_mean
-from seqbench.report.ledger import Record
+from seqbench.report.ledger import EVALUATIONS, Record
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
 MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead
@@ -87,7 +87,7 @@ def aggregate(records: list[Record], path: str, specification: str) -> str:
     if not seen:
         return MISSING
     mean = format(statistics.fmean(seen), specification)
-    if path.partition(".")[0] not in ("train", "valid", "test") and len(set(seen)) == 1:
+    if not {"train", "valid", "test"}.intersection(path.split(".")) and len(set(seen)) == 1:
         return mean
     if len(seen) == 1:
         return f"{mean} (n=1)"
@@ -128,8 +128,9 @@ def _compose(table: Table, row: Row, compose: Compose) -> dict[str, Any] | None:
 
 
 def _check_column(table: Table, column: Column, records: list[Record]) -> None:
-    """A misspelt metric would be a column of dashes. A baseline is not everywhere, so its absence is no mistake."""
-    if column.metric is None or column.metric.startswith("baseline.") or not records:
+    """A misspelt metric would be a column of dashes. Neither a baseline nor an evaluation beside the plain one is
+    everywhere, so its absence is no mistake."""
+    if column.metric is None or column.metric.partition(".")[0] in ("baseline", *EVALUATIONS) or not records:
         return
     valid = sorted({path for record in records for path in record.values()})
     if column.metric not in valid:

@@ -8,8 +8,10 @@ the number of targets is the published number of tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.corpus import Corpus
@@ -25,14 +27,16 @@ class LanguageModeling(Task):
     """A subclass names its `corpus` and the metric of its tokens: ppl of words, bpc of characters."""
 
     corpus: Corpus
+    continuous = True
 
     def __init__(self, batch_size: int, bptt: int, eval_window: int, data_dir: Path, source: str | None):
         prepared = ensure_prepared(self.corpus, data_dir, source)
         eos = prepared.vocabulary.index(EOS)
+        self.ids = {split: prepared.ids(split) for split in ("train", "valid", "test")}
         self.streams = {
-            "train": TokenStream(prepared.ids("train"), batch_size, bptt),
-            "valid": EvaluationStream(prepared.ids("valid"), eval_window, eos),
-            "test": EvaluationStream(prepared.ids("test"), eval_window, eos),
+            "train": TokenStream(self.ids["train"], batch_size, bptt),
+            "valid": EvaluationStream(self.ids["valid"], eval_window, eos),
+            "test": EvaluationStream(self.ids["test"], eval_window, eos),
         }
         self.io = TaskIO(n_outputs=len(prepared.vocabulary), n_tokens=len(prepared.vocabulary))
         self.version = {"name": self.corpus.name, "version": self.corpus.version, "data_sha256": prepared.sha256}
@@ -45,6 +49,17 @@ class LanguageModeling(Task):
         counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
         return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
 
+    def windows(self, split: str, batch_size: int, bptt: int) -> Iterator[Batch]:
+        """One pass over a split in rows and windows of other sizes than the task's own."""
+        stream = TokenStream(self.ids[split], batch_size, bptt)
+        for index in range(stream.n_windows):
+            inputs_BT, targets_BT, reset = stream.window(index)
+            yield Batch(inputs_BT, targets_BT, reset=reset)
+
+    def token_counts(self) -> np.ndarray:
+        """How often each type occurs in the training split: (V,) int64."""
+        return np.bincount(self.ids["train"], minlength=self.io.n_outputs)
+
     def n_batches(self, split: str) -> int:
         return self.streams[split].n_windows
 
@@ -56,9 +71,14 @@ class LanguageModeling(Task):
         return score(network, batches, "nll")
 
     def metrics(self, sums: Sums) -> dict[str, float]:
-        total, n_targets = sums["nll"]
-        nll = total / n_targets
-        return {"nll": nll, **self.unit(nll), "n_targets": n_targets}
+        """Of all targets, and of those an evaluation told apart: `nll_from_100` gives `ppl_from_100`."""
+        found: dict[str, float] = {}
+        for name, (total, n_targets) in sums.items():
+            part = name.removeprefix("nll")
+            nll = total / n_targets
+            found |= {name: nll, f"n_targets{part}": n_targets}
+            found |= {f"{unit}{part}": value for unit, value in self.unit(nll).items()}
+        return found
 
     def unit(self, nll: float) -> dict[str, float]:
         """The metric in which the literature reports nats a token."""

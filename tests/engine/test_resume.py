@@ -100,11 +100,21 @@ def test_kills_on_the_reference_path(tmp_path):
     compare([*TINY, "model.backend=reference"], tmp_path, times=2)
 
 
+def test_kills_of_a_hebbian_softmax(tmp_path):
+    compare([*TINY, "head=hebbian", "head.target_chunk=7"], tmp_path, times=2)
+
+
 def test_kills_of_two_processes(tmp_path):
     compare([*TINY, "train.nproc=2", "train.max_steps=100"], tmp_path, times=3)
 
 
-SETTINGS = {"plain": [], "accumulated": ["train.accumulate=2"], "reference": ["model.backend=reference"]}
+SETTINGS = {
+    "plain": [],
+    "accumulated": ["train.accumulate=2"],
+    "reference": ["model.backend=reference"],
+    "hebbian": ["head=hebbian", "train.accumulate=2"],
+    "adaptive": ["head=adaptive", "head.cutoffs=[2,5]"],
+}
 
 
 @pytest.mark.parametrize("extra", SETTINGS.values(), ids=SETTINGS)

@@ -162,3 +162,20 @@ def test_without_a_compiler_the_reference_runs_and_says_so(tmp_path, seqbench):
     code, _, said = seqbench("train", *small, **there)
     assert code == 0
     assert said.count("recurrences run in plain PyTorch, since they cannot be compiled") == 1
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_a_bfloat16_module_computes_in_float32(backend):
+    torch.manual_seed(0)
+    low = SCORNN(3, 12, n_negative=5, backend=backend).to(torch.bfloat16)
+    high = SCORNN(3, 12, n_negative=5, backend=backend)
+    high.load_state_dict(low.state_dict())  # what bfloat16 has kept of the weights
+    x = torch.randn(2, 30, 3, dtype=torch.bfloat16)
+    (y, state, _), (expected, end, _) = low(x), high(x.float())
+    assert y.dtype == torch.bfloat16 and state.dtype == torch.float32
+    torch.testing.assert_close(y, expected.to(torch.bfloat16))
+    torch.testing.assert_close(state, end)
+    low(x, state)[0].float().square().sum().backward()
+    high(x.float(), end)[0].square().sum().backward()
+    for (name, one), (_, other) in zip(low.named_parameters(), high.named_parameters(), strict=True):
+        torch.testing.assert_close(one.grad.float(), other.grad, rtol=0.02, atol=1e-3, msg=name)  # rounded to 8 bits

@@ -1,6 +1,7 @@
 """What scoRNN and KRU share: one layer h_t = f(U x_t + W h_{t-1}) whose W is some linear map.
 
-The recurrence runs in float32 under autocast: in lower precision the product of 1,000 W's would not stay orthogonal.
+The recurrence runs in float32, under autocast and in a bfloat16 module too: in lower precision the product of 1,000 W's
+would not stay orthogonal. A bfloat16 module's outputs are bfloat16; its state stays float32.
 
 Shapes: B batch, T time, D features, H width of the state, C columns of a readout.
 """
@@ -58,4 +59,6 @@ class Recurrent(Backbone):
                 None if weight_CD is None else weight_CD.to(dtype),
                 None if bias_C is None else bias_C.to(dtype),
             )
-            return None if found is None else (found[0].transpose(0, 1), found[1], self.penalty())
+            if found is None:
+                return None
+            return found[0].transpose(0, 1).to(self.weight_input.dtype), found[1], self.penalty()

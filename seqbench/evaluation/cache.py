@@ -1,0 +1,66 @@
+"""Neural cache: words seen lately are likelier to come again, after features like those that they came after (Grave,
+Joulin, Usunier 2017, arXiv 1612.04426).
+
+    p(w) = (1 - weight) p_model(w) + weight sum_i softmax_i(sharpness h_t . h_i) [w = x_{i+1}]    over the last `size` i
+
+Shapes: B rows, T steps, M places of the cache, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from seqbench.evaluation.scoring import Sums, require_stream
+from seqbench.network import Network
+from seqbench.types import Batch
+
+
+class Cache:
+    """`size` words are remembered; `weight` is the paper's lambda and `sharpness` its theta. Both are tuned on valid.
+    `weight` 0 is plain evaluation."""
+
+    category = "cache"
+    context = "all that the model carries from the start"
+
+    def __init__(self, size: int, weight: float, sharpness: float):
+        if size < 1 or not 0 <= weight < 1:
+            raise ValueError("size is at least 1, and weight at least 0 and below 1")
+        self.size, self.weight, self.sharpness = size, weight, sharpness
+        self.memory = f"the last {size:,} features and their words"
+
+    @torch.no_grad()
+    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
+        require_stream(task, self.category)
+        total, count, state, keys_BMD, words_BM = 0.0, 0, None, None, None
+        for batch in batches:
+            h_BTD, state = network.features(batch.inputs, None if batch.reset else state)
+            losses = network.head_losses(h_BTD.flatten(0, 1), batch.targets.flatten())
+            log_p_BT = -losses.view(batch.targets.shape).float()
+            h_BTD = h_BTD.float()
+            if keys_BMD is None or words_BM is None or batch.reset:
+                keys_BMD, words_BM = h_BTD[:, :0], batch.targets[:, :0]
+            keys_BMD, words_BM = torch.cat([keys_BMD, h_BTD], 1), torch.cat([words_BM, batch.targets], 1)
+            log_p_BT = self._mixed(log_p_BT, h_BTD, keys_BMD, words_BM)
+            total, count = total - log_p_BT.double().sum(), count + batch.count()
+            keys_BMD, words_BM = keys_BMD[:, -self.size :], words_BM[:, -self.size :]
+        return {"nll": (float(total), count)}
+
+    def _mixed(self, log_p_BT: Tensor, h_BTD: Tensor, keys_BMD: Tensor, words_BM: Tensor) -> Tensor:
+        """Log-probabilities of the window's words, which are the last T of `words_BM`, with the cache's share."""
+        n_steps, n_places = h_BTD.shape[1], keys_BMD.shape[1]
+        now_T = torch.arange(n_places - n_steps, n_places, device=h_BTD.device)[:, None]
+        place_M = torch.arange(n_places, device=h_BTD.device)
+        seen_TM = (place_M < now_T) & (place_M >= now_T - self.size)
+        score_BTM = (self.sharpness * h_BTD @ keys_BMD.transpose(1, 2)).masked_fill(~seen_TM, -torch.inf)
+        same_BTM = words_BM[:, None] == words_BM[:, -n_steps:, None]
+        hit_BT = score_BTM.masked_fill(~same_BTM, -torch.inf).logsumexp(-1) - score_BTM.logsumexp(-1)
+        mixed_BT = torch.logaddexp(log_p_BT + math.log1p(-self.weight), hit_BT + _log(self.weight))
+        return mixed_BT.where(seen_TM.any(1), log_p_BT)  # nothing is cached before the first word
+
+
+def _log(x: float) -> float:
+    return math.log(x) if x > 0 else -math.inf

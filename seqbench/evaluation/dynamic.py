@@ -1,0 +1,114 @@
+"""Dynamic evaluation: the weights go on learning from the test text itself, each segment scored before it is learnt
+from (Krause, Kahembwe, Murray, Renals 2018, arXiv 1709.07432; the RMS rule with decay of the authors' code).
+
+    MS_i = sqrt(mean over training segments of g_i^2)
+    theta <- theta + decay d_i (theta_0 - theta) - lr g / (MS_i + eps),    d_i = min(MS_i / mean MS, 1 / decay)
+
+g is the gradient of a segment's mean loss, theta_0 are the trained weights, and the mean of MS is that of the parameter
+tensors' means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from seqbench.evaluation.scoring import Sums, require_stream
+from seqbench.network import Network
+from seqbench.types import Batch, State, detach
+
+
+class Dynamic:
+    """`segment` tokens are scored, then learnt from. The statistics come from the training split in
+    `statistics_batch_size` rows of `statistics_segment` tokens: MS is about a tenth as large for a hundred rows as for
+    one, so `lr` and `eps` go with these two. `lr` 0 is plain evaluation.
+    """
+
+    category = "dynamic"
+    context = "all that the model carries from the start"
+    memory = "the weights"
+
+    def __init__(
+        self,
+        lr: float,
+        decay: float,
+        eps: float,
+        segment: int = 5,
+        statistics_batch_size: int = 100,
+        statistics_segment: int = 5,
+    ):
+        if not 0 <= decay <= 1:
+            raise ValueError(f"decay is between 0 and 1, not {decay}")
+        if segment < 1 or statistics_segment < 1 or statistics_batch_size < 1:
+            raise ValueError("segment, statistics_segment and statistics_batch_size are at least 1")
+        self.lr, self.decay, self.eps, self.segment = lr, decay, eps, segment
+        self.statistics_batch_size, self.statistics_segment = statistics_batch_size, statistics_segment
+
+    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
+        require_stream(task, self.category)
+        weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        trained = [weight.detach().clone() for weight in weights]
+        # cuDNN's recurrent kernels have no backward pass in evaluation mode
+        with torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
+            try:
+                rms = self._statistics(network, weights, task)
+                return self._adapt(network, weights, trained, rms, batches)
+            finally:
+                with torch.no_grad():
+                    torch._foreach_copy_(weights, trained)
+
+    def _statistics(self, network: Network, weights: list[Tensor], task) -> list[Tensor]:
+        squares = [torch.zeros_like(weight) for weight in weights]
+        n_segments, state = 0, None
+        for batch in task.windows("train", self.statistics_batch_size, self.statistics_segment):
+            batch = batch.map(lambda tensor: tensor.to(weights[0].device))
+            _, grads, state = _gradients(network, weights, batch, state)
+            torch._foreach_addcmul_(squares, grads, grads)
+            n_segments += 1
+        return [(square / n_segments).sqrt_() for square in squares]
+
+    def _adapt(
+        self,
+        network: Network,
+        weights: list[Tensor],
+        trained: list[Tensor],
+        rms: list[Tensor],
+        batches: Iterable[Batch],
+    ) -> Sums:
+        level = torch.stack([one.mean() for one in rms]).mean()
+        pull = [(one * (self.decay / level)).clamp_max_(1.0) for one in rms]  # decay times d_i
+        scale = [one + self.eps for one in rms]
+        total, count, state = 0.0, 0, None
+        for segment in _segments(batches, self.segment):
+            loss_sum, grads, state = _gradients(network, weights, segment, state)
+            total, count = total + loss_sum.double(), count + segment.count()
+            with torch.no_grad():
+                back = torch._foreach_sub(trained, weights)
+                torch._foreach_addcmul_(weights, back, pull)
+                torch._foreach_addcdiv_(weights, grads, scale, value=-self.lr)
+        return {"nll": (float(total), count)}
+
+
+def _gradients(
+    network: Network, weights: list[Tensor], batch: Batch, state: State
+) -> tuple[Tensor, list[Tensor], State]:
+    """The summed loss, the mean loss's gradients, and the state, cut off."""
+    loss_sum, state, _ = network(batch, state)
+    grads = torch.autograd.grad(loss_sum / batch.count(), weights, allow_unused=True, materialize_grads=True)
+    return loss_sum.detach(), list(grads), detach(state)
+
+
+def _segments(batches: Iterable[Batch], length: int) -> Iterator[Batch]:
+    """One stream in pieces of `length` steps (the last may be shorter), however it was cut before."""
+    rest: Batch | None = None
+    for batch in batches:
+        inputs_BT = batch.inputs if rest is None else torch.cat([rest.inputs, batch.inputs], 1)
+        targets_BT = batch.targets if rest is None else torch.cat([rest.targets, batch.targets], 1)
+        whole = inputs_BT.shape[1] // length * length
+        for start in range(0, whole, length):
+            yield Batch(inputs_BT[:, start : start + length], targets_BT[:, start : start + length])
+        rest = Batch(inputs_BT[:, whole:], targets_BT[:, whole:])
+    if rest is not None and rest.count():
+        yield rest

@@ -1,0 +1,47 @@
+"""Plain evaluation, told apart by how often a word occurs in the training split: where a model is good or bad (Rae et
+al. 2018, arXiv 1803.10049, compare output layers so)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from seqbench.evaluation.scoring import Sums, require_stream
+from seqbench.network import Network
+from seqbench.types import Batch
+
+
+class Frequency:
+    """`counts` are the edges of bands of training counts, rising: the band `nll_from_100` holds words that occur at
+    least 100 times and less often than the next edge; the first band, `nll_from_0`, is that of the rarest."""
+
+    category = "static"
+    context = "all that the model carries from the start"
+    memory = "none"
+
+    def __init__(self, counts: Sequence[int]):
+        if list(counts) != sorted(set(counts)) or any(count < 1 for count in counts):
+            raise ValueError(f"counts must be positive and rise, not {list(counts)}")
+        self.edges = [0, *counts]
+
+    @torch.no_grad()
+    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
+        require_stream(task, "frequency")
+        n_seen_V = torch.from_numpy(task.token_counts())
+        band_V = torch.bucketize(n_seen_V, torch.tensor(self.edges[1:]), right=True)
+        sums = torch.zeros(len(self.edges), dtype=torch.float64)
+        numbers = torch.zeros(len(self.edges), dtype=torch.long)
+        state = None
+        for batch in batches:
+            y_BTD, state = network.features(batch.inputs, None if batch.reset else state)
+            target_N = batch.targets.flatten()
+            losses_N = network.head_losses(y_BTD.flatten(0, 1), target_N).double().cpu()
+            band_N = band_V[target_N.cpu()]
+            sums.index_add_(0, band_N, losses_N)
+            numbers += torch.bincount(band_N, minlength=len(self.edges))
+        found = {"nll": (float(sums.sum()), int(numbers.sum()))}
+        for index, edge in enumerate(self.edges):
+            if numbers[index]:
+                found[f"nll_from_{edge}"] = (float(sums[index]), int(numbers[index]))
+        return found
