@@ -34,7 +34,7 @@ def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
 def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, real_data):
     place = [f"source={real_data / 'ptb'}", "data_dir=data"]
     small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
-    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "task.eval_window=10000")
+    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "head.div_value=2", "task.eval_window=10000")
     assert code == 0, errors
     (path,) = (tmp_path / "results" / "runs").glob("*.json")
     plain = json.loads(path.read_text())["metrics"]
