@@ -6,19 +6,22 @@ import pytest
 import torch
 
 from seqbench.bench.measure import alternate, ratio
-from seqbench.bench.run import SUITES, find, markdown, run, write
+from seqbench.bench.run import GROUPS, find, load, markdown, run, write
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.errors import UserError
 
 SMALL = {
     "recurrent": {"B": 3, "N": 8, "T": 5},
     "kronecker": {"B": 3, "N": 16, "P": 4, "complex": 1, "T": 5},
+    "language_model": {"B": 2, "T": 3, "N": 8, "V": 50},
+    "output_layer": {"N": 4, "D": 8, "V": 3000},
+    "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
 }
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", [name for group in GROUPS.values() for name in group])
 def test_every_contestant_runs(name):
-    suite = find(name)
+    suite = load(name)
     assert suite.ours in [one.name for one in suite.contestants]
     for one in suite.contestants:
         step = one.build(**SMALL[name])
@@ -66,7 +69,7 @@ def test_mistakes(seqbench):
     assert seqbench("bench", "recurent") == (
         2,
         "",
-        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker.\n",
+        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language.\n",
     )
     code, _, said = seqbench("bench", "rounds=-1")
     assert (code, said) == (

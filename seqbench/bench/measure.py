@@ -51,12 +51,12 @@ def peak_memory(suite: str, contestant: str, shape: Shape, threads: int) -> floa
 
 def weigh(suite: str, contestant: str, threads: str, *shape: str) -> None:
     """The child of `peak_memory`: prints MiB. Buffers that a step leaves for the next one count."""
-    from seqbench.bench.run import find
+    from seqbench.bench.run import load
 
     torch.set_num_threads(int(threads))
-    (chosen,) = [one for one in find(suite).contestants if one.name == contestant]
+    (chosen,) = [one for one in load(suite).contestants if one.name == contestant]
     sizes = {name: int(value) for name, value in (setting.split("=") for setting in shape)}
-    chosen.build(**{**sizes, "T": 2})()  # libraries and kernels are loaded
+    chosen.build(**{**sizes, **load(suite).smaller})()  # libraries and kernels are loaded
     step = chosen.build(**sizes)
     gc.collect()
     if torch.cuda.is_available():

@@ -15,12 +15,20 @@ from seqbench.bench.measure import alternate, peak_memory, ratio
 from seqbench.bench.suite import Suite
 from seqbench.errors import UserError
 
-SUITES = ("recurrent", "kronecker")
+GROUPS = {  # what can be asked for -> its suites, a module each
+    "recurrent": ["recurrent"],
+    "kronecker": ["kronecker"],
+    "language": ["language_model", "output_layer", "token_stream"],
+}
 
 
-def find(name: str) -> Suite:
-    if name not in SUITES:
-        raise UserError(f"There is no suite '{name}'; there are {', '.join(SUITES)}.")
+def find(group: str) -> list[Suite]:
+    if group not in GROUPS:
+        raise UserError(f"There is no suite '{group}'; there are {', '.join(GROUPS)}.")
+    return [load(name) for name in GROUPS[group]]
+
+
+def load(name: str) -> Suite:
     return importlib.import_module(f"seqbench.bench.{name}").SUITE
 
 

@@ -11,7 +11,7 @@ DEFAULTS = {"rounds": 7, "threads": 1}
 
 def bench(arguments: list[str]) -> None:
     """Names of suites (none: all), and maybe rounds=, threads=, results_dir=."""
-    from seqbench.bench.run import SUITES, find, run, write
+    from seqbench.bench.run import GROUPS, find, run, write
 
     numbers, results = dict(DEFAULTS), Path("results")
     names = [argument for argument in arguments if "=" not in argument]
@@ -25,7 +25,7 @@ def bench(arguments: list[str]) -> None:
             numbers[key] = int(value)
         else:
             raise UserError(f"bench takes rounds=, threads= (positive integers) and results_dir=, not {argument}.")
-    suites = [find(name) for name in names or SUITES]
+    suites = [suite for name in names or GROUPS for suite in find(name)]
     for suite in suites:
         for path in write(suite, run(suite, **numbers), results / "bench"):
             print(path)

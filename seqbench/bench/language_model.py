@@ -1,0 +1,115 @@
+"""An LSTM language model's training step, beside the model a user would write on torch's own modules.
+
+Everyone trains two layers of N units on V words: embedding of width N, no dropout, B rows of T tokens with the state
+carried, full softmax unless said otherwise; forward, backward, clipped SGD. bf16 is torch's autocast on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqbench.bench.recurrent import device
+from seqbench.bench.suite import Contestant, Suite
+from seqbench.heads.adaptive import Adaptive
+from seqbench.heads.softmax import Softmax
+from seqbench.models.lstm import LSTM
+from seqbench.network import Network
+from seqbench.types import Batch, Head, detach
+
+CUTOFFS = [2000]
+Step = Callable[[], None]
+
+
+def tokens(B: int, T: int, V: int) -> tuple[Tensor, Tensor]:
+    """Inputs and targets (B, T), word w about as frequent as 1 / w."""
+    generator = torch.Generator().manual_seed(0)
+    ids = (V ** torch.rand(B, T + 1, generator=generator)).long().clamp_max(V - 1).to(device())
+    return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+
+def seqbench(head: Callable[[int, int], Head], bf16: bool = False) -> Callable[..., Step]:
+    def build(B: int, T: int, N: int, V: int) -> Step:
+        batch = Batch(*tokens(B, T, V))
+        network = Network(nn.Embedding(V, N), LSTM(N, N, n_layers=2), head(N, V)).to(device())
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        state = None
+
+        def step() -> None:
+            nonlocal state
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
+                loss_sum, state, _ = network(batch, detach(state))
+            (loss_sum / batch.count()).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 0.25)
+            optimizer.step()
+
+        return step
+
+    return build
+
+
+def users(adaptive: bool = False, bf16: bool = False) -> Callable[..., Step]:
+    """torch.nn.Embedding, nn.LSTM, nn.Linear and the cross entropy, or torch's adaptive softmax."""
+
+    def build(B: int, T: int, N: int, V: int) -> Step:
+        inputs_BT, targets_BT = tokens(B, T, V)
+        cutoffs = [cutoff for cutoff in CUTOFFS if cutoff < V] or [V // 2]
+        output = nn.AdaptiveLogSoftmaxWithLoss(N, V, cutoffs) if adaptive else nn.Linear(N, V)
+        model = nn.ModuleList([nn.Embedding(V, N), nn.LSTM(N, N, 2, batch_first=True), output]).to(device())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        state = None
+
+        def step() -> None:
+            nonlocal state
+            optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
+                embedding, lstm, out = model
+                y_BTN, state = lstm(embedding(inputs_BT), None if state is None else tuple(s.detach() for s in state))
+                y_MN = y_BTN.reshape(-1, N)
+                loss = out(y_MN, targets_BT.flatten()).loss if adaptive else cross_entropy(out(y_MN), targets_BT)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+            optimizer.step()
+
+        return step
+
+    return build
+
+
+def cross_entropy(logits_MV: Tensor, targets_BT: Tensor) -> Tensor:
+    return F.cross_entropy(logits_MV.float(), targets_BT.flatten())
+
+
+def chunked(N: int, V: int) -> Head:
+    return Softmax(N, V, target_chunk=128)
+
+
+def full(N: int, V: int) -> Head:
+    return Softmax(N, V)
+
+
+def adaptive(N: int, V: int) -> Head:
+    return Adaptive(N, V, [cutoff for cutoff in CUTOFFS if cutoff < V] or [V // 2])
+
+
+SUITE = Suite(
+    name="language_model",
+    title="An LSTM language model's training step",
+    note="B rows of T tokens, two layers of N units, V words; softmax by 128 targets at a time unless said otherwise.",
+    ours="seqbench",
+    contestants=[
+        Contestant("seqbench", seqbench(chunked)),
+        Contestant("torch.nn.LSTM + cross entropy", users()),
+        Contestant("seqbench, plain softmax", seqbench(full)),
+        Contestant("seqbench, bf16", seqbench(chunked, bf16=True)),
+        Contestant("torch.nn.LSTM + cross entropy, bf16", users(bf16=True)),
+        Contestant("seqbench, adaptive softmax", seqbench(adaptive)),
+        Contestant("torch.nn.LSTM + torch's adaptive softmax", users(adaptive=True)),
+    ],
+    shapes=[{"B": 20, "T": 35, "N": 650, "V": 10_000}],
+    n_tokens=lambda B, T, N, V: B * T,
+)
