@@ -5,6 +5,7 @@ import io
 import pytest
 import torch
 
+from seqbench.models.gated_cnn import GatedCNN
 from seqbench.models.gru import GRU
 from seqbench.models.kru import KRU
 from seqbench.models.kru_lstm import KRULSTM
@@ -16,6 +17,8 @@ D = 6
 MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
+    "gated-cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
+    "gated-cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
