@@ -85,6 +85,13 @@ def test_only_widths_that_differ_are_projected():
     assert not any(isinstance(module, nn.Conv1d) for module in GatedCNN(D, [[4, 3], [8, 3, 0]]).projections)
 
 
+def test_without_biases_there_are_none():
+    model = random_model(bias=False)
+    assert not any("bias" in name for name, _ in model.named_parameters())
+    ids = torch.tensor([[2, 0, 1, 1]])
+    torch.testing.assert_close(model(ids)[0], model(nn.functional.one_hot(ids, D).double())[0], rtol=1e-11, atol=1e-11)
+
+
 @pytest.mark.parametrize("lengths", [[0, 9], [4, 0, 5], [1] * 9, [2, 7], [8, 1], [9, 0]])
 def test_any_chunks_are_the_whole(lengths):
     model, x = random_model(), torch.randn(2, 9, D, dtype=torch.float64)
@@ -102,7 +109,14 @@ def test_any_chunks_are_the_whole(lengths):
 
 def test_the_state_holds_no_more_than_it_needs():
     _, state, _ = random_model()(torch.randn(2, 50, D, dtype=torch.float64))
-    assert [part.untyped_storage().nbytes() // 8 for part in state] == [2 * 2 * 4, 0, 2 * 1 * 4, 2 * 2 * 2, 0, 2 * 1 * 5]
+    assert [part.untyped_storage().nbytes() // 8 for part in state] == [
+        2 * 2 * 4,
+        0,
+        2 * 1 * 4,
+        2 * 2 * 2,
+        0,
+        2 * 1 * 5,
+    ]
 
 
 # adaptive softmax: a head without bias for the first words and one more for each tail; tail i through d / 4^(i + 1)
@@ -141,9 +155,7 @@ def test_the_formula_of_the_adaptive_softmax_is_torchs():
     assert sum(parameter.numel() for parameter in head.parameters()) == adaptive_softmax(64, 1000, [100, 200, 700])
 
 
-@pytest.mark.parametrize(
-    ("name", "tokens"), [("gcnn_14", 47), ("gcnn_14b", 57), ("gcnn_13", 40), ("gcnn_8", 25)]
-)
+@pytest.mark.parametrize(("name", "tokens"), [("gcnn_14", 47), ("gcnn_14b", 57), ("gcnn_13", 40), ("gcnn_8", 25)])
 def test_the_papers_receptive_fields(name, tokens):
     """Of the presets' layers, their widths divided by 64: what the last output depends on."""
     layers = [(math.ceil(channels / 64), *rest) for channels, *rest in preset(name)["layers"]]
