@@ -1,7 +1,8 @@
-"""An LSTM language model's training step, beside the model a user would write on torch's own modules.
+"""A language model's training step, beside the model a user would write on torch's own modules.
 
-Everyone trains two layers of N units on V words: embedding of width N, no dropout, B rows of T tokens with the state
-carried, full softmax unless said otherwise; forward, backward, clipped SGD. bf16 is torch's autocast on both sides.
+Everyone trains N units on V words: embedding of width N, no dropout, B rows of T tokens with the state carried, full
+softmax unless said otherwise; forward, backward, clipped SGD. Two layers of LSTM, or four of a gated CNN (kernel 4).
+bf16 is torch's autocast on both sides.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax
+from seqbench.models.gated_cnn import GatedCNN
 from seqbench.models.lstm import LSTM
 from seqbench.network import Network
-from seqbench.types import Batch, Head, detach
+from seqbench.types import Backbone, Batch, Head, detach
 
 CUTOFFS = [2000]
 Step = Callable[[], None]
@@ -31,10 +34,20 @@ def tokens(B: int, T: int, V: int) -> tuple[Tensor, Tensor]:
     return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
 
 
-def seqbench(head: Callable[[int, int], Head], bf16: bool = False) -> Callable[..., Step]:
+def lstm(N: int) -> Backbone:
+    return LSTM(N, N, n_layers=2)
+
+
+def gated_cnn(N: int) -> Backbone:
+    return GatedCNN(N, [[N, 4]] * 4)
+
+
+def seqbench(
+    head: Callable[[int, int], Head], bf16: bool = False, backbone: Callable[[int], Backbone] = lstm
+) -> Callable[..., Step]:
     def build(B: int, T: int, N: int, V: int) -> Step:
         batch = Batch(*tokens(B, T, V))
-        network = Network(nn.Embedding(V, N), LSTM(N, N, n_layers=2), head(N, V)).to(device())
+        network = Network(nn.Embedding(V, N), backbone(N), head(N, V)).to(device())
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         state = None
 
@@ -80,6 +93,37 @@ def users(adaptive: bool = False, bf16: bool = False) -> Callable[..., Step]:
     return build
 
 
+class UsersCNN(nn.Module):
+    """Four residual layers of weight-normed nn.Conv1d and F.glu between an nn.Embedding and an nn.Linear; windows start
+    cold, with zeros before them."""
+
+    def __init__(self, N: int, V: int):
+        super().__init__()
+        self.embedding, self.output = nn.Embedding(V, N), nn.Linear(N, V)
+        self.first = parametrizations.weight_norm(nn.Linear(N, N))
+        self.layers = nn.ModuleList(parametrizations.weight_norm(nn.Conv1d(N, 2 * N, 4)) for _ in range(4))
+
+    def forward(self, inputs_BT: Tensor) -> Tensor:
+        x_BCT = self.first(self.embedding(inputs_BT)).transpose(1, 2)
+        for layer in self.layers:
+            x_BCT = x_BCT + F.glu(layer(F.pad(x_BCT, (3, 0))), 1)
+        return self.output(x_BCT.transpose(1, 2)).flatten(0, 1)
+
+
+def users_cnn(B: int, T: int, N: int, V: int) -> Step:
+    inputs_BT, targets_BT = tokens(B, T, V)
+    model = UsersCNN(N, V).to(device())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        cross_entropy(model(inputs_BT), targets_BT).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+        optimizer.step()
+
+    return step
+
+
 def cross_entropy(logits_MV: Tensor, targets_BT: Tensor) -> Tensor:
     return F.cross_entropy(logits_MV.float(), targets_BT.flatten())
 
@@ -98,8 +142,9 @@ def adaptive(N: int, V: int) -> Head:
 
 SUITE = Suite(
     name="language_model",
-    title="An LSTM language model's training step",
-    note="B rows of T tokens, two layers of N units, V words; softmax by 128 targets at a time unless said otherwise.",
+    title="A language model's training step",
+    note="B rows of T tokens, two LSTM layers of N units or four convolutional ones, V words; softmax by 128 targets at "
+    "a time unless said otherwise.",
     ours="seqbench",
     contestants=[
         Contestant("seqbench", seqbench(chunked)),
@@ -109,6 +154,8 @@ SUITE = Suite(
         Contestant("torch.nn.LSTM + cross entropy, bf16", users(bf16=True)),
         Contestant("seqbench, adaptive softmax", seqbench(adaptive)),
         Contestant("torch.nn.LSTM + torch's adaptive softmax", users(adaptive=True)),
+        Contestant("seqbench, gated CNN", seqbench(chunked, backbone=gated_cnn)),
+        Contestant("torch.nn.Conv1d + cross entropy", users_cnn),
     ],
     shapes=[{"B": 20, "T": 35, "N": 650, "V": 10_000}],
     n_tokens=lambda B, T, N, V: B * T,
