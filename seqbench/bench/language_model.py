@@ -143,8 +143,8 @@ def adaptive(N: int, V: int) -> Head:
 SUITE = Suite(
     name="language_model",
     title="A language model's training step",
-    note="B rows of T tokens, two LSTM layers of N units or four convolutional ones, V words; softmax by 128 targets at "
-    "a time unless said otherwise.",
+    note="B rows of T tokens, two LSTM layers of N units or four convolutional ones, V words; softmax by 128 targets "
+    "at a time unless said otherwise.",
     ours="seqbench",
     contestants=[
         Contestant("seqbench", seqbench(chunked)),
