@@ -6,26 +6,32 @@ import pytest
 import torch
 
 from seqbench.models.gated_cnn import GatedCNN
+from seqbench.models.awd_lstm import AWDLSTM
 from seqbench.models.gru import GRU
 from seqbench.models.kru import KRU
 from seqbench.models.kru_lstm import KRULSTM
 from seqbench.models.lstm import LSTM
 from seqbench.models.scornn import SCORNN
+from seqbench.models.transformer import Transformer
 from seqbench.types import tree_map, tree_zip
 
 D = 6
+NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output", "recurrent")}
 MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
     "gated-cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
     "gated-cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
+    "awd-lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
     "kru-lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
+    "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
+    "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, norm="pre", dropout=0.0, init_std=0.3),
 }
 
 

@@ -1,5 +1,5 @@
-"""AWD-LSTM: an LSTM language model regularised by dropped weights and locked dropout (Merity, Keskar, Socher, ICLR 2018,
-arXiv 1708.02182; conventions as in the authors' code).
+"""AWD-LSTM: an LSTM regularised by dropped weights, locked dropout and its activations (Merity, Keskar, Socher, ICLR
+2018, arXiv 1708.02182; conventions as in the authors' code).
 
     h^l_t, c^l_t = LSTM_l(x^l_t, h^l_{t-1}, c^l_{t-1}; U_l * m_l)      x^{l+1}_t = h^l_t * n_l      y_t = h^L_t * n_L
     aux = alpha mean(y^2) + beta mean((h^L_{t+1} - h^L_t)^2)
@@ -11,6 +11,8 @@ Shapes: B batch, T time, D features, H hidden size.
 """
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +47,7 @@ class AWDLSTM(RecurrentStack):
         if n_layers < 1:
             raise ValueError(f"n_layers is at least 1, not {n_layers}")
         widths = [d_input, *[hidden_size] * (n_layers - 1), hidden_size if d_last is None else d_last]
-        layers = [nn.LSTM(below, width, batch_first=True) for below, width in zip(widths, widths[1:], strict=False)]
+        layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:
             initialise(layer, "uniform", None)
         super().__init__(layers, dropout_hidden)

@@ -111,8 +111,8 @@ def test_one_step_has_no_change_to_penalise():
 
 
 def test_the_published_size():
-    """24.2 M (Merity et al. 2018, Penn Treebank) counts the tied embedding once, the readout's bias, and both of torch's
-    bias vectors; with one bias a gate it would be 10,800 fewer, which three digits do not show."""
+    """24.2 M counts the tied embedding once, the readout's bias and, as the authors' code does, both of torch's bias
+    vectors; with one bias a gate it would be 10,800 fewer, which three digits do not show."""
     with torch.device("meta"):
         model = AWDLSTM(400, hidden_size=1150, n_layers=3, d_last=400)
     total = sum(parameter.numel() for parameter in model.parameters()) + 10_000 * 400 + 10_000
