@@ -65,15 +65,19 @@ def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
         payload = run.checkpoints.load_best()
     elif (payload := run.checkpoints.load_last()) is None:
         raise UserError(f"There is no checkpoint in {folder}; train the run first.")
+    else:
+        run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; the best one's weights are these
     run.network.load_state_dict(payload["network"])
     evaluation = run.evaluation
+    with run.optimizer.averaged():
+        metrics = measure(run, split, evaluation)
     return {
         "category": evaluation.category,
         "context": evaluation.context,
         "memory": evaluation.memory,
         "settings": {key: value for key, value in config.evaluation.items() if key != "_target_"},
         "step": payload["progress"]["step"],
-        "metrics": measure(run, split, evaluation),
+        "metrics": metrics,
     }
 
 

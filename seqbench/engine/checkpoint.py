@@ -26,7 +26,22 @@ class Checkpoints:
         self.folder, self.say = folder, say
 
     def save(self, payload: dict[str, Any], step: int, best: bool) -> None:
-        """Write `payload`, then drop what is no longer kept. Raises `OSError` with nothing lost."""
+        """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
+        lost."""
+        name = self._place(payload, "step", step)
+        if best:
+            self._link_best(name)
+        _sync_folder(self.folder)
+        for old in self._steps()[:-KEPT]:
+            old.unlink()
+
+    def save_best(self, payload: dict[str, Any], step: int) -> None:
+        """Write `payload` as the best alone. Raises `OSError` with nothing lost."""
+        self._drop_best_but(self._place(payload, "best", step))
+        _sync_folder(self.folder)
+
+    def _place(self, payload: dict[str, Any], kind: str, step: int) -> str:
+        """Write a file and give it its name, the part after the kind of which is returned."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "partial"
         try:
@@ -35,26 +50,24 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             name = f"{step:010d}-{_digest(partial)}.pt"
-            os.replace(partial, self.folder / f"step-{name}")
+            os.replace(partial, self.folder / f"{kind}-{name}")
         finally:
             partial.unlink(missing_ok=True)
-        if best:
-            self._keep_best(name)
-        _sync_folder(self.folder)
-        for old in self._steps()[:-KEPT]:
-            old.unlink()
+        return name
 
-    def _keep_best(self, name: str) -> None:
-        before = list(self.folder.glob("best-*.pt"))
+    def _link_best(self, name: str) -> None:
         target = self.folder / f"best-{name}"
-        if target not in before:
+        if not target.exists():
             try:
                 os.link(self.folder / f"step-{name}", target)
             except OSError:  # a file system without hard links
                 shutil.copyfile(self.folder / f"step-{name}", target)
-        for old in before:
-            if old != target:
-                old.unlink()
+        self._drop_best_but(name)
+
+    def _drop_best_but(self, name: str) -> None:
+        for path in self.folder.glob("best-*.pt"):
+            if path.name != f"best-{name}":
+                path.unlink()
 
     def load_last(self) -> dict[str, Any] | None:
         """The newest sound checkpoint; None where there is no checkpoint at all."""

@@ -48,6 +48,7 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     state, world = run.progress, run.world
     torch.manual_seed((run.seed << 44) + (state.step << 12) + world.rank)
     run.optimizer.set_factor(run.schedule(state.step, state.history))
+    run.optimizer.observe(state.history)
     accumulate = run.settings.accumulate
     whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
     count = sum(batch.count() for batch in whole)
@@ -89,7 +90,8 @@ def evaluate(run: Run, split: str, evaluation: Any) -> dict[str, float]:
 def _evaluate(run: Run) -> None:
     state, selection = run.progress, run.task.io.selection
     (total,) = run.world.sum([float(state.running[0])])
-    metrics = evaluate(run, "valid", run.evaluation)
+    with run.optimizer.averaged():
+        metrics = evaluate(run, "valid", run.evaluation)
     run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics}, state.n_tokens)
     state.history.append(metrics[selection])
     state.history_steps.append(state.step)

@@ -166,12 +166,13 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
 
 def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     run.world.barrier()
-    tested_step = run.progress.step
+    tested_step, weights = run.progress.step, run.optimizer.averaged()
     if config.train.select == "best":
         best = run.checkpoints.load_best()
         run.network.load_state_dict(best["network"])
-        tested_step = Progress(**best["progress"]).step
-    metrics = {split: evaluate(run, split, run.evaluation) for split in ("valid", "test")}
+        tested_step, weights = Progress(**best["progress"]).step, contextlib.nullcontext()  # it holds the averages
+    with weights:
+        metrics = {split: evaluate(run, split, run.evaluation) for split in ("valid", "test")}
     if not run.world.leads:
         return None
     record = make_record(config, run, metrics, tested_step)

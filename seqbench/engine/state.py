@@ -64,19 +64,25 @@ class Run:
 
 
 def save(run: Run, best: bool) -> None:
-    """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state."""
+    """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state. The best
+    one holds the weights that were evaluated, which an optimizer that averages does not train."""
     carry = run.world.gather_state(run.progress.carry)
     (total,) = run.world.sum([float(run.progress.running[0])])
     run.progress.running[0] = total if run.world.leads else 0.0  # now, so that a resumed run adds in the same order
     if not run.world.leads:
         return
     payload = {
-        "network": run.network.state_dict(),
+        "network": run.network.state_dict(),  # its tensors are the weights themselves
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.scaler.state_dict(),
         "progress": {**vars(run.progress), "carry": carry},
     }
     run.log.file.sync()
+    if best:
+        with run.optimizer.averaged() as differs:
+            if differs:  # before the other, or a run killed in between would go on without it
+                run.checkpoints.save_best(payload, run.progress.step)
+                best = False
     run.checkpoints.save(payload, run.progress.step, best)
 
 

@@ -6,8 +6,9 @@ A group's learning rate is `groups.<name>.lr` where the config gives one, else t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -15,6 +16,15 @@ from torch import nn
 from seqbench.types import ParameterGroup
 
 MAIN = "main"
+
+
+@runtime_checkable
+class Averaging(Protocol):
+    """An optimizer that is evaluated with other weights than it trains."""
+
+    def observe(self, history: Sequence[float]) -> None: ...
+
+    def averaged(self) -> contextlib.AbstractContextManager[bool]: ...
 
 
 class GroupedOptimizer:
@@ -38,6 +48,19 @@ class GroupedOptimizer:
         group, rate, _ = self._base[0]
         return group[rate]
 
+    def observe(self, history: Sequence[float]) -> None:
+        """Tell those that average when to begin: the selection metric on valid at each evaluation so far."""
+        for optimizer in self._averaging():
+            optimizer.observe(history)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[bool]:
+        """The weights that are evaluated, for as long as the context lasts; the value is whether any differ from those
+        that are trained."""
+        with contextlib.ExitStack() as stack:
+            differ = [stack.enter_context(optimizer.averaged()) for optimizer in self._averaging()]
+            yield any(differ)
+
     def zero_grad(self) -> None:
         for optimizer in self.all():
             optimizer.zero_grad(set_to_none=True)
@@ -50,6 +73,9 @@ class GroupedOptimizer:
             optimizer.load_state_dict(state[name])
         # loading replaces the group dictionaries
         self._base = [(new, rate, base) for new, (_, rate, base) in zip(self._groups(), self._base, strict=True)]
+
+    def _averaging(self) -> list[Averaging]:
+        return [optimizer for optimizer in self.all() if isinstance(optimizer, Averaging)]
 
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.all() for group in optimizer.param_groups]

@@ -63,25 +63,28 @@ def kill_at_random(arguments, cwd, times, seed):
     return times
 
 
-def state(folder: Path):
-    path = sorted((folder / "checkpoints").glob("step-*.pt"))[-1]
+def state(folder: Path, kind: str):
+    path = sorted((folder / "checkpoints").glob(f"{kind}-*.pt"))[-1]
     return torch.load(path, weights_only=True)
 
 
 def assert_same_run(one: Path, other: Path):
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
-    first, second = state(one), state(other)
-    for name, tensor in first["network"].items():
-        assert torch.equal(tensor, second["network"][name]), name
-    assert first["progress"]["history"] == second["progress"]["history"]
+    for kind in ("step", "best"):
+        first, second = state(one, kind), state(other, kind)
+        for name, tensor in first["network"].items():
+            assert torch.equal(tensor, second["network"][name]), (kind, name)
+        assert first["progress"]["history"] == second["progress"]["history"]
 
 
-def compare(arguments, tmp_path, times):
+def compare(arguments, tmp_path, times) -> Path:
+    """The folder of the run that was not killed."""
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
     whole = finish(arguments, tmp_path / "whole")
     assert kill_at_random(arguments, tmp_path / "killed", times, seed=1) == times
     assert_same_run(whole, finish(arguments, tmp_path / "killed"))
+    return whole
 
 
 def test_ten_kills_of_a_copy_run(tmp_path):
@@ -94,6 +97,13 @@ def test_ten_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_da
     arguments += ["train.eval_every=50", "log.every=1", "checkpoint.every=3", "task.eval_window=5000"]
     arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
     compare(arguments, tmp_path, times=10)
+
+
+def test_kills_of_a_run_that_averages(tmp_path):
+    arguments = [*TINY, "optimizer=nt_asgd", "optimizer.lr=5", "optimizer.nonmonotone_interval=0"]
+    whole = compare([*arguments, "train.eval_every=3"], tmp_path, times=2)
+    counts = {one["n_averaged"] for one in state(whole, "step")["optimizer"]["main"]["state"].values()}
+    assert len(counts) == 1 and 0 < counts.pop() < 30
 
 
 def test_kills_on_the_reference_path(tmp_path):
