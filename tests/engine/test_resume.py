@@ -100,10 +100,15 @@ def test_ten_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_da
 
 
 def test_kills_of_a_run_that_averages(tmp_path):
-    arguments = [*TINY, "optimizer=nt_asgd", "optimizer.lr=5", "optimizer.nonmonotone_interval=0"]
-    whole = compare([*arguments, "train.eval_every=3"], tmp_path, times=2)
-    counts = {one["n_averaged"] for one in state(whole, "step")["optimizer"]["main"]["state"].values()}
-    assert len(counts) == 1 and 0 < counts.pop() < 30
+    arguments = [setting for setting in TINY if "n_negative" not in setting]
+    arguments += ["model=lstm", "optimizer=nt_asgd", "optimizer.lr=20", "optimizer.nonmonotone_interval=0"]
+    whole = compare([*arguments, "train.max_steps=40", "train.eval_every=2", "log.every=20"], tmp_path, times=3)
+    last = state(whole, "step")
+    counts = {one["n_averaged"] for one in last["optimizer"]["main"]["state"].values()}
+    assert len(counts) == 1 and 20 < counts.pop() < 40
+    averages = [one["average"] for one in last["optimizer"]["main"]["state"].values()]
+    for name, tensor in last["network"].items():
+        assert not any(torch.equal(tensor, average) for average in averages), name
 
 
 def test_kills_on_the_reference_path(tmp_path):
