@@ -15,7 +15,7 @@ import pytest
 FILE = Path(__file__).with_name("golden_losses.json")
 COMMON = ["train.max_epochs=null", "train.max_steps=5", "log.every=1", "train.threads=1", "train.device=cpu"]
 SYNTHETIC = ["task.train_size=100", "task.valid_size=20", "task.test_size=20", "task.batch_size=20"]
-RUNS = {
+RUNS = {  # without dropout, whose masks other machines draw otherwise
     "copy-scornn": ["experiment=copy_t1000/scornn", "task.delay=50", *SYNTHETIC],
     "copy-kru": [
         "experiment=copy_t1000/kru",
@@ -29,6 +29,25 @@ RUNS = {
     "adding-lstm": ["experiment=adding_t400/lstm", "task.length=40", *SYNTHETIC],
     "copy-gru-adafactor": ["model=gru", "model.hidden_size=32", "optimizer=adafactor", "task.delay=50", *SYNTHETIC],
     "ptb_word-lstm_small": ["experiment=ptb_word/lstm_small", "model.hidden_size=32", "network.d_embed=32"],
+    "ptb_word-awd_lstm": [
+        "task=ptb_word",
+        "model=awd_lstm",
+        "model.hidden_size=32",
+        "model.d_last=16",
+        "network.d_embed=16",
+        *(f"model.dropout_{place}=0" for place in ("input", "hidden", "output", "recurrent")),
+        "optimizer=nt_asgd",
+        "optimizer.lr=3",
+    ],
+    "ptb_word-transformer": [
+        "task=ptb_word",
+        "model=transformer",
+        "model.d_model=32",
+        "model.span=20",
+        "model.dropout=0",
+        "network.d_embed=24",
+        "optimizer=adam",
+    ],
     "ptb_char-lstm": ["experiment=ptb_char/lstm", "model.hidden_size=32"],
 }
 
