@@ -46,6 +46,10 @@ class AWDLSTM(RecurrentStack):
     ):
         if n_layers < 1:
             raise ValueError(f"n_layers is at least 1, not {n_layers}")
+        places = {"input": dropout_input, "hidden": dropout_hidden, "output": dropout_output}
+        for place, dropout in {**places, "recurrent": dropout_recurrent}.items():
+            if not 0 <= dropout < 1:
+                raise ValueError(f"dropout_{place} is at least 0 and below 1, not {dropout}")
         widths = [d_input, *[hidden_size] * (n_layers - 1), hidden_size if d_last is None else d_last]
         layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:

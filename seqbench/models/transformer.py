@@ -43,12 +43,16 @@ class Transformer(Backbone):
         init_std: float = 0.02,
     ):
         super().__init__()
+        for name, count in {"n_layers": n_layers, "n_heads": n_heads, "span": span}.items():
+            if count < 1:
+                raise ValueError(f"{name} is at least 1, not {count}")
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model is even and a multiple of n_heads={n_heads}, not {d_model}")
+        for name, share in {"dropout": dropout, "dropout_attention": dropout_attention}.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} is at least 0 and below 1, not {share}")
         if norm not in ("pre", "post"):
             raise ValueError(f"norm is pre or post, not {norm!r}")
-        if span < 1:
-            raise ValueError(f"span is at least 1, not {span}")
         self.d_output, self.span, self.dropout = d_model, span, dropout
         self._d_input = d_input
         self.project = nn.Identity() if d_input == d_model else nn.Linear(d_input, d_model, bias=False)
@@ -69,7 +73,7 @@ class Transformer(Backbone):
             x = F.one_hot(x, self._d_input).to(self.content_bias.dtype)
         x_BTD = self._drop(self.project(x))
         memories = [x_BTD[:, :0]] * len(self.layers) if state is None else state
-        n_positions = x_BTD.shape[1] + (memories[0].shape[1] if memories else 0)
+        n_positions = memories[0].shape[1] + x_BTD.shape[1]
         r_LD = self._drop(sinusoids(min(n_positions, self.span + 1), x_BTD))
         new_state = []
         for layer, memory_BMD in zip(self.layers, memories, strict=True):

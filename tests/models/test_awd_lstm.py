@@ -121,6 +121,14 @@ def test_the_published_size():
     assert sum(parameter.numel() for parameter in recurrent) == 4 * (1150**2 + 1150**2 + 400**2)
 
 
-def test_no_layers():
-    with pytest.raises(ValueError, match="n_layers is at least 1, not 0"):
-        AWDLSTM(D, hidden_size=7, n_layers=0)
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"n_layers": 0}, "n_layers is at least 1, not 0"),
+        ({"dropout_hidden": 1.0}, "dropout_hidden is at least 0 and below 1, not 1.0"),
+        ({"dropout_recurrent": -0.1}, "dropout_recurrent is at least 0 and below 1, not -0.1"),
+    ],
+)
+def test_invalid_settings(setting, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        AWDLSTM(D, hidden_size=7, **setting)

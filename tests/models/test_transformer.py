@@ -15,6 +15,8 @@ INVALID = [
     ({"d_model": 7}, "d_model is even and a multiple of n_heads=2, not 7"),
     ({"norm": "both"}, "norm is pre or post, not 'both'"),
     ({"span": 0}, "span is at least 1, not 0"),
+    ({"n_heads": 0}, "n_heads is at least 1, not 0"),
+    ({"dropout_attention": 1.0}, "dropout_attention is at least 0 and below 1, not 1.0"),
 ]
 
 
