@@ -5,8 +5,8 @@ import io
 import pytest
 import torch
 
-from seqbench.models.gated_cnn import GatedCNN
 from seqbench.models.awd_lstm import AWDLSTM
+from seqbench.models.gated_cnn import GatedCNN
 from seqbench.models.gru import GRU
 from seqbench.models.kru import KRU
 from seqbench.models.kru_lstm import KRULSTM
