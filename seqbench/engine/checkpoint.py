@@ -6,9 +6,11 @@ one rename and cannot disagree by accident of timing. Loading unpickles tensors 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,20 +30,26 @@ class Checkpoints:
     def save(self, payload: dict[str, Any], step: int, best: bool) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
         lost."""
-        name = self._place(payload, "step", step)
+        with self._written(payload, step) as (file, name):
+            if best:  # first, so that a run killed in between has it, or makes it again from the step before
+                _link(file, self.folder / f"best-{name}")
+            os.replace(file, self.folder / f"step-{name}")
         if best:
-            self._link_best(name)
+            self._drop_best_but(name)
         _sync_folder(self.folder)
         for old in self._steps()[:-KEPT]:
             old.unlink()
 
     def save_best(self, payload: dict[str, Any], step: int) -> None:
         """Write `payload` as the best alone. Raises `OSError` with nothing lost."""
-        self._drop_best_but(self._place(payload, "best", step))
+        with self._written(payload, step) as (file, name):
+            os.replace(file, self.folder / f"best-{name}")
+        self._drop_best_but(name)
         _sync_folder(self.folder)
 
-    def _place(self, payload: dict[str, Any], kind: str, step: int) -> str:
-        """Write a file and give it its name, the part after the kind of which is returned."""
+    @contextlib.contextmanager
+    def _written(self, payload: dict[str, Any], step: int) -> Iterator[tuple[Path, str]]:
+        """A file on disk that is to be moved to its place, and its name there without the kind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "partial"
         try:
@@ -49,20 +57,9 @@ class Checkpoints:
                 _write(payload, file)
                 file.flush()
                 os.fsync(file.fileno())
-            name = f"{step:010d}-{_digest(partial)}.pt"
-            os.replace(partial, self.folder / f"{kind}-{name}")
+            yield partial, f"{step:010d}-{_digest(partial)}.pt"
         finally:
             partial.unlink(missing_ok=True)
-        return name
-
-    def _link_best(self, name: str) -> None:
-        target = self.folder / f"best-{name}"
-        if not target.exists():
-            try:
-                os.link(self.folder / f"step-{name}", target)
-            except OSError:  # a file system without hard links
-                shutil.copyfile(self.folder / f"step-{name}", target)
-        self._drop_best_but(name)
 
     def _drop_best_but(self, name: str) -> None:
         for path in self.folder.glob("best-*.pt"):
@@ -93,6 +90,17 @@ class Checkpoints:
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"))
+
+
+def _link(file: Path, target: Path) -> None:
+    """The same content under another name, whole or not at all."""
+    try:
+        target.unlink(missing_ok=True)
+        os.link(file, target)
+    except OSError:  # a file system without hard links
+        copy = target.with_suffix(".partial")
+        shutil.copyfile(file, copy)
+        os.replace(copy, target)
 
 
 def _write(payload: dict[str, Any], file: BinaryIO) -> None:
