@@ -1,28 +1,29 @@
 """Preparing a corpus: its text read once, checked against what is published, and written as a set of binary files.
 
 The set is built in a folder beside its place, under a lock, and its manifest is moved in last: whoever sees a manifest
-sees a whole set, whatever died before. Memory is bounded by a block of text and the vocabulary.
+sees a whole set, whatever died before. Preparing it anew then goes on where the dead process was. Memory is bounded by
+a block of text and the vocabulary.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from seqbench.data.corpus import SPLITS, Corpus
+from seqbench.data.encode import encode, flush, numbers, save, wrong
 from seqbench.data.errors import DataError
 from seqbench.data.source import Progress, Text, find
 from seqbench.data.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
 from seqbench.data.tokenizer import UNK, Numbering, ranked
-
-_BLOCK = 1 << 20  # ids renumbered at a time
 
 
 def ensure_prepared(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress | None = None) -> Prepared:
@@ -75,40 +76,33 @@ def _locked(corpus: Corpus, data_dir: Path, source: str | None, progress: Progre
 
 
 def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Progress) -> None:
-    building = data_dir / f".{corpus.name}.building"
-    shutil.rmtree(building, ignore_errors=True)  # left by a process that was killed; the lock says that it is gone
+    building = data_dir / f".{corpus.name}.building"  # what a killed process left there is gone on with
     try:
-        building.mkdir()
         manifest = _write(corpus, building, texts, progress)
         _publish(building, data_dir / corpus.name)
-    finally:
+    except (DataError, OSError):
         shutil.rmtree(building, ignore_errors=True)
+        raise
+    shutil.rmtree(building, ignore_errors=True)
     counts = " / ".join(f"{manifest['splits'][split]['n_tokens']:,}" for split in SPLITS)
     progress(f"{corpus.name}: {counts} tokens, vocabulary {manifest['vocabulary_size']:,}, in {data_dir / corpus.name}")
 
 
 def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progress) -> dict[str, Any]:
     """The files of a set and its manifest, which is returned too."""
-    numbering = Numbering()
-    splits: dict[str, dict[str, Any]] = {}
-    counts = np.zeros(0, np.int64)
-    for split in SPLITS:
-        progress(f"{corpus.name}: reading {texts[split].where}")
-        splits[split], split_counts = _encode(corpus, split, texts[split], numbering, folder / f"{split}.numbers")
-        if split == "train":
-            counts = split_counts
-    order, vocabulary = _vocabulary(corpus, numbering, counts)
-    found = {split: splits[split]["n_tokens"] for split in SPLITS} | {"vocabulary": len(vocabulary)}
-    expected = {split: corpus.splits[split].n_tokens for split in SPLITS} | {"vocabulary": corpus.vocabulary_size}
-    if found != expected:  # the text is right, so the tokenizer is not
-        raise DataError(f"{corpus.name} was cut into {found} tokens where {expected} are published.")
+    numbering, entries = encode(corpus, texts, folder, progress)
+    order, vocabulary = _vocabulary(corpus, numbering, folder)
+    if len(vocabulary) != corpus.vocabulary_size:
+        difference = f"it has {len(vocabulary):,} types where {corpus.vocabulary_size:,} are expected"
+        raise wrong(corpus, "train", texts["train"].where, difference)
     dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
     id_of_number = _ids(corpus, numbering, order, vocabulary).astype(DTYPES[dtype])
     for split in SPLITS:
-        numbers = folder / f"{split}.numbers"
-        _renumber(numbers, id_of_number, folder / binary(split))
-        numbers.unlink()
-    _save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
+        with (folder / binary(split)).open("wb") as file:
+            for block in numbers(folder, split):
+                file.write(id_of_number[block].data)
+            flush(file)
+    save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
     names = sorted([*(binary(split) for split in SPLITS), VOCABULARY])
     manifest = {
         "format": FORMAT,
@@ -117,64 +111,25 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
         "tokenizer": corpus.tokenizer.name,
         "vocabulary_size": len(vocabulary),
         "dtype": dtype,
-        "splits": splits,
+        "splits": {split: asdict(entry) for split, entry in entries.items()},
         "files": {
             name: {"n_bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names
         },
     }
-    _save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
-def _encode(
-    corpus: Corpus, split: str, text: Text, numbering: Numbering, path: Path
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Writes the pieces' numbers; the split's entry in the manifest, and how often each number came."""
-    digest, counts = hashlib.sha256(), np.zeros(0, np.int64)
-    n_lines = n_words = n_characters = 0
-    with path.open("wb") as file:
-        for lines in text.blocks:
-            block = "\n".join(lines) + "\n"
-            digest.update(block.encode("utf-8", "surrogatepass"))  # JSON can spell what UTF-8 cannot
-            pieces = corpus.tokenizer.split(block)
-            numbers = numbering.encode(pieces)
-            file.write(numbers.data)
-            counts = np.pad(counts, (0, len(numbering) - len(counts))) + np.bincount(numbers, minlength=len(numbering))
-            n_lines += len(lines)
-            n_words += len(block.split())
-            n_characters += len(block) - len(lines)
-    _check(corpus, split, text.where, n_lines, digest.hexdigest())
-    entry = {
-        "n_tokens": int(counts.sum()),
-        "n_lines": n_lines,
-        "n_words": n_words,  # between blanks, without <eos>: what a word perplexity divides by, <eos> apart
-        "n_characters": n_characters,  # without line ends
-        "source_sha256": digest.hexdigest(),
-    }
-    return entry, counts
-
-
-def _check(corpus: Corpus, split: str, where: str, n_lines: int, sha256: str) -> None:
-    expected = corpus.splits[split]
-    if n_lines != expected.n_lines:
-        difference = f"it has {n_lines:,} lines where {expected.n_lines:,} are expected"
-    elif sha256 != expected.sha256:
-        difference = (
-            f"its {n_lines:,} lines differ somewhere (SHA-256 of the stripped lines {sha256[:12]}..., "
-            f"expected {expected.sha256[:12]}...)"
-        )
-    else:
-        return
-    raise DataError(
-        f"{where} is not the {split} split of {corpus.title}: {difference}; name a folder with the published files as "
-        "source=<folder>."
-    )
-
-
-def _vocabulary(corpus: Corpus, numbering: Numbering, counts: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The train split's numbers by falling count, and their tokens: number order[i] gets id i."""
+def _vocabulary(corpus: Corpus, numbering: Numbering, folder: Path) -> tuple[np.ndarray, list[str]]:
+    """The train split's numbers by falling count, and their tokens: number order[i] gets id i. Of a corpus in one file,
+    those that train lacks come last."""
+    counts = np.zeros(len(numbering), np.int64)
+    for block in numbers(folder, "train"):
+        counts += np.bincount(block, minlength=len(counts))
+    if corpus.file is None:
+        counts = counts[: np.count_nonzero(counts)]  # train is numbered first
     spelling = corpus.tokenizer.spelling
-    tokens = [spelling.get(piece, piece) for piece in list(numbering)[: len(counts)]]
+    tokens = [spelling.get(piece, piece) for piece in islice(numbering, len(counts))]
     order = ranked(tokens, counts)
     return order, [tokens[number] for number in order]
 
@@ -190,30 +145,12 @@ def _ids(corpus: Corpus, numbering: Numbering, order: np.ndarray, vocabulary: li
     return ids
 
 
-def _renumber(numbers: Path, id_of_number: np.ndarray, path: Path) -> None:
-    with numbers.open("rb") as source, path.open("wb") as file:
-        while len(block := np.fromfile(source, np.uint32, _BLOCK)):
-            file.write(id_of_number[block].data)
-        _flush(file)
-
-
-def _save(path: Path, text: str) -> None:
-    with path.open("wb") as file:
-        file.write(text.encode())
-        _flush(file)
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())  # a rename may reach the disk before what was written
-
-
 def _publish(building: Path, path: Path) -> None:
     """Moves the files of a set into its folder, the manifest last. Other files there are left alone."""
     path.mkdir(exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
-    for source in sorted(building.iterdir(), key=lambda file: file.name == MANIFEST):
-        source.replace(path / source.name)
+    for name in (*(binary(split) for split in SPLITS), VOCABULARY, MANIFEST):
+        (building / name).replace(path / name)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

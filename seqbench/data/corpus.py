@@ -2,7 +2,9 @@
 
 Two copies of a corpus differ in packing (text, parquet, JSON lines) and in the blanks around lines, which no number
 depends on. So what is pinned is the content: the SHA-256 of the UTF-8 text of all lines, each stripped and followed by
-one newline.
+one newline. A corpus that is one file cut into splits has the bytes of each cut for its content. Where nobody has
+published the content to take a checksum of, the numbers of lines, tokens and types are the check, and the checksum
+that was found stands in the manifest.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """One split: the names a file of it may have (without suffix), its files on the hub, and its content."""
+    """One split: the names a file of it may have (without suffix), its files on the hub, and its content. None: not
+    known, so not checked."""
 
     stems: tuple[str, ...]
     hub_files: tuple[str, ...]
-    sha256: str  # of the content, as the module says
-    n_lines: int
+    sha256: str | None  # of the content, as the module says
+    n_lines: int | None
     n_tokens: int
 
 
@@ -39,7 +42,11 @@ class Corpus:
     """A text corpus under one tokenizer. `name` is also the task's name on the command line.
 
     `version` goes up when the token ids change, so that sets prepared before are prepared anew. `folders` are names
-    of folders that a copy may lie in. `notice` is shown when the text is fetched.
+    of folders that a copy may lie in. `hub` is None where no place is known to fetch it from. `notice` is shown when
+    the text is fetched. `suffix` is that of the published files.
+
+    `file` names the one file that holds all splits one after another, each `n_tokens` bytes long; such a corpus counts
+    the types of the whole file, others those of the train split.
     """
 
     name: str
@@ -49,5 +56,7 @@ class Corpus:
     vocabulary_size: int
     splits: Mapping[str, Split]
     folders: tuple[str, ...]
-    hub: Hub
+    hub: Hub | None
     notice: str
+    suffix: str = ".txt"
+    file: str | None = None

@@ -1,4 +1,4 @@
-"""The Hugging Face hub as a source: whether it answers, asked in bounded time, and its rows as lines."""
+"""The Hugging Face hub as a source: whether it answers, asked in bounded time, and its files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from pathlib import Path
 
-from seqbench.data.corpus import SPLITS, Corpus
+from seqbench.data.corpus import SPLITS, Corpus, Hub
 from seqbench.data.errors import DataError
-from seqbench.data.rows import first_sentence, import_datasets, stripped
+from seqbench.data.rows import first_sentence, import_extra
 
 PATIENCE = 2.5  # seconds for an answer; without a network `datasets` itself retries for 23 s, or hangs for minutes
-_ROWS = 10_000
 
 
 def obstacle() -> str | None:
@@ -53,25 +52,25 @@ def _answers(endpoint: str) -> bool:
     return True
 
 
-def hub_lines(corpus: Corpus) -> dict[str, Iterator[list[str]]]:
-    """Blocks of stripped lines of each split, downloaded through `datasets` into its own cache.
+def hub_files(corpus: Corpus, hub: Hub) -> dict[str, list[Path]]:
+    """The parquet files of each split, downloaded by `datasets` into the hub's own cache.
 
-    Raises `DataError` if the download fails. `datasets` may answer with another revision from its cache, so the caller
-    checks the content.
+    Read from there as any local copy: a table that `datasets` makes of them would be one more copy on the disk, and
+    all of it counts as this process's memory. Raises `DataError` if the download fails.
     """
     # read by huggingface_hub when it is imported, so set before
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
-    datasets = import_datasets(f"fetching {corpus.title}")
+    datasets = import_extra("datasets", f"fetching {corpus.title}")
     from huggingface_hub.errors import HTTPError  # not an OSError, and from another package in each major version
 
-    root = f"hf://datasets/{corpus.hub.repository}@{corpus.hub.revision}"
+    root = f"hf://datasets/{hub.repository}@{hub.revision}"
     files = {split: [f"{root}/{name}" for name in corpus.splits[split].hub_files] for split in SPLITS}
     try:
-        tables = datasets.load_dataset("parquet", data_files=files)
+        found = datasets.DownloadManager().download(files)
     except (OSError, ValueError, HTTPError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
-            f"{corpus.title} could not be fetched from the hub ({corpus.hub.repository}): {first_sentence(error)}; "
+            f"{corpus.title} could not be fetched from the hub ({hub.repository}): {first_sentence(error)}; "
             "try again, or name a folder with its files as source=<folder>."
         ) from error
-    return {split: stripped(tables[split].iter(batch_size=_ROWS), root) for split in SPLITS}
+    return {split: [Path(path) for path in found[split]] for split in SPLITS}

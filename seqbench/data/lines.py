@@ -12,7 +12,7 @@ from pathlib import Path
 from seqbench.data.errors import DataError
 from seqbench.data.rows import COLUMNS, parquet_lines
 
-SUFFIXES = (".txt", ".parquet", ".jsonl")
+SUFFIXES = (".txt", ".tokens", ".parquet", ".jsonl")
 _CHUNK = 1 << 20  # bytes; a block is about that much text
 
 

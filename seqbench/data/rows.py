@@ -1,49 +1,55 @@
-"""The rows of parquet files as lines, read by Hugging Face `datasets`. A row is a line."""
+"""The rows of parquet files as lines, the way the hub's corpora come. A row is a line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from seqbench.data.errors import DataError
 
 COLUMNS = ("sentence", "text")  # the names under which the hub's corpora keep a line
 _ROWS = 10_000
+_BUFFER = 1 << 20  # bytes of a file read at a time
 
 
-def import_datasets(purpose: str) -> ModuleType:
-    """The `datasets` package. Raises `DataError` that says how to install it."""
+def import_extra(name: str, purpose: str) -> Any:
+    """A package of the extra `hub`, which take long to import: only where they are used. Raises `DataError` that says
+    how to install it."""
     try:
-        import datasets  # a second and a hundred modules: only where it is used
+        return importlib.import_module(name)
     except ImportError as error:
-        raise DataError(f'{purpose} needs the package `datasets`: pip install "seqbench[hub]".') from error
-    return datasets
+        package = name.partition(".")[0]
+        raise DataError(f'{purpose} needs the package `{package}`: pip install "seqbench[hub]".') from error
 
 
 def parquet_lines(paths: list[Path]) -> Iterator[list[str]]:
-    """Blocks of stripped lines of local parquet files. Raises `DataError` for a file that cannot be read."""
-    datasets = import_datasets(f"reading {paths[0]}")
+    """Blocks of stripped lines of local parquet files, in bounded memory whatever their row groups. Raises `DataError`
+    for a file that cannot be read."""
+    for path in paths:
+        yield from _rows(path, import_extra("pyarrow.parquet", f"reading {path}"))
+
+
+def _rows(path: Path, parquet: Any) -> Iterator[list[str]]:
+    arrow = import_extra("pyarrow", f"reading {path}")
     try:
-        # streaming: rows come straight from the files, and no copy is left in the user's cache
-        table = datasets.load_dataset(
-            "parquet", data_files={"rows": [str(path) for path in paths]}, split="rows", streaming=True
-        )
-        yield from stripped(table.iter(batch_size=_ROWS), str(paths[0]))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{paths[0]} cannot be read as parquet: {first_sentence(error)}.") from error
-
-
-def stripped(batches: Iterable[dict[str, list[str]]], where: str) -> Iterator[list[str]]:
-    """Stripped lines of batches of rows. Raises `DataError` if no column is one of a text's usual names."""
-    for batch in batches:
-        column = next((name for name in COLUMNS if name in batch), None)
-        if column is None or not all(isinstance(line, str) for line in batch[column]):
-            raise DataError(
-                f"{where} has no column of text named {' or '.join(repr(name) for name in COLUMNS)}; "
-                f"its columns are {', '.join(batch)}."
-            )
-        yield [line.strip() for line in batch[column]]
+        with parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            schema = file.schema_arrow
+            column = next((name for name in COLUMNS if name in schema.names), None)
+            if column is None or schema.field(column).type not in (arrow.string(), arrow.large_string()):
+                raise DataError(
+                    f"{path} has no column of text named {' or '.join(repr(name) for name in COLUMNS)}; "
+                    f"its columns are {', '.join(schema.names)}."
+                )
+            for batch in file.iter_batches(_ROWS, columns=[column], use_threads=False):
+                lines = batch.column(0).to_pylist()
+                if None in lines:
+                    raise DataError(f"{path} has a row without text.")
+                if lines:
+                    yield [line.strip() for line in lines]
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as parquet: {first_sentence(error)}.") from error
 
 
 def first_sentence(error: BaseException) -> str:

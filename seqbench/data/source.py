@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from seqbench.data.corpus import SPLITS, Corpus
+from seqbench.data.cut import cut_names, read_cut
 from seqbench.data.errors import DataError
-from seqbench.data.hub import hub_lines, obstacle
+from seqbench.data.hub import hub_files, obstacle
 from seqbench.data.lines import SUFFIXES, read_lines
 
 HUB = "hub"
@@ -19,10 +21,11 @@ Progress = Callable[[str], None]  # told one line of text at a time
 
 @dataclass(frozen=True)
 class Text:
-    """One split's lines in blocks, and what to call their place in a message."""
+    """One split's text, and what to call its place in a message. `blocks` begins to read it anew: blocks of bytes that
+    make up the content of which a corpus pins the checksum, the same blocks each time."""
 
     where: str
-    blocks: Iterator[list[str]]
+    blocks: Callable[[], Iterator[bytes]]
 
 
 def find(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress) -> dict[str, Text]:
@@ -43,14 +46,14 @@ def find(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress)
 def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:
     if not os.path.lexists(folder):
         raise DataError(f"source={folder} does not exist; name a folder that holds {_files(corpus)}.")
+    if corpus.file and folder.name in cut_names(corpus.file) and folder.is_file():
+        return _cut(corpus, folder)
     if not os.path.isdir(folder):
         raise DataError(f"source={folder} is not a folder; name the folder that holds {_files(corpus)}.")
     found = _local(corpus, [folder, *(folder / name for name in corpus.folders)])
     if found is None:
-        raise DataError(
-            f"{folder} holds no file of {corpus.title}; it should hold {_files(corpus)} (or .parquet, .jsonl files "
-            "so named)."
-        )
+        others = "" if corpus.file else " (or .parquet, .jsonl files so named)"
+        raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_files(corpus)}{others}.")
     return found
 
 
@@ -60,21 +63,36 @@ def _local(corpus: Corpus, folders: list[Path]) -> dict[str, Text] | None:
         if not os.path.isdir(folder):
             continue
         try:
-            found = {split: _split_files(corpus, folder, split) for split in SPLITS}
+            found = _whole(corpus, folder) if corpus.file else _splits(corpus, folder)
         except OSError as error:
             raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from error
-        present = [paths[0].name for paths in found.values() if paths]
-        if not present:
-            continue
-        for split in SPLITS:
-            if not found[split]:
-                names = ", ".join(f"{stem}.txt" for stem in corpus.splits[split].stems)
-                raise DataError(
-                    f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} "
-                    "(or .parquet, .jsonl)."
-                )
-        return {split: Text(str(paths[0]), read_lines(paths)) for split, paths in found.items()}
+        if found is not None:
+            return found
     return None
+
+
+def _whole(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
+    present = os.listdir(folder)
+    names = [name for name in cut_names(str(corpus.file)) if name in present and (folder / name).is_file()]
+    return _cut(corpus, folder / names[0]) if names else None
+
+
+def _cut(corpus: Corpus, path: Path) -> dict[str, Text]:
+    return {split: Text(str(path), partial(read_cut, corpus, path, split)) for split in SPLITS}
+
+
+def _splits(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
+    found = {split: _split_files(corpus, folder, split) for split in SPLITS}
+    present = [paths[0].name for paths in found.values() if paths]
+    if not present:
+        return None
+    for split in SPLITS:
+        if not found[split]:
+            names = ", ".join(f"{stem}{corpus.suffix}" for stem in corpus.splits[split].stems)
+            raise DataError(
+                f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} (or .parquet, .jsonl)."
+            )
+    return {split: _lines(found[split]) for split in SPLITS}
 
 
 def _split_files(corpus: Corpus, folder: Path, split: str) -> list[Path]:
@@ -93,7 +111,25 @@ def _split_files(corpus: Corpus, folder: Path, split: str) -> list[Path]:
     return []
 
 
+def _lines(paths: list[Path], where: str | None = None) -> Text:
+    where = where or str(paths[0])
+    return Text(where, lambda: _content(where, paths))
+
+
+def _content(where: str, paths: list[Path]) -> Iterator[bytes]:
+    for lines in read_lines(paths):
+        try:
+            yield ("\n".join(lines) + "\n").encode()
+        except UnicodeEncodeError as error:  # JSON can spell what UTF-8 cannot
+            raise DataError(f"{where} spells half a character, {error.object[error.start]!a}; fetch it again.") from error
+
+
 def _hub(corpus: Corpus, data_dir: Path, progress: Progress) -> dict[str, Text]:
+    if corpus.hub is None:
+        raise DataError(
+            f"{corpus.title} is not at hand, and no place on the hub is known to fetch it from; put {_files(corpus)} "
+            f"into {data_dir / corpus.folders[0]}, or name its folder as source=<folder>."
+        )
     reason = obstacle()
     if reason is not None:
         folder = data_dir / corpus.folders[0]
@@ -104,9 +140,11 @@ def _hub(corpus: Corpus, data_dir: Path, progress: Progress) -> dict[str, Text]:
         )
     progress(f"{corpus.name}: fetching {corpus.hub.repository} from the hub; {corpus.notice}")
     where = f"hub:{corpus.hub.repository}"
-    return {split: Text(f"{where} ({split})", blocks) for split, blocks in hub_lines(corpus).items()}
+    return {split: _lines(paths, f"{where} ({split})") for split, paths in hub_files(corpus, corpus.hub).items()}
 
 
 def _files(corpus: Corpus) -> str:
-    names = [f"{corpus.splits[split].stems[0]}.txt" for split in SPLITS]
+    if corpus.file:
+        return " or ".join(cut_names(corpus.file))
+    names = [f"{corpus.splits[split].stems[0]}{corpus.suffix}" for split in SPLITS]
     return f"{', '.join(names[:-1])} and {names[-1]}"

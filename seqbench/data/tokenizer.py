@@ -1,7 +1,7 @@
-"""Text to tokens: words or characters, each line ended by <eos>; and the numbering of tokens in one pass.
+"""Text to tokens: words or characters, each line ended by <eos>, or bytes; and the numbering of tokens in one pass.
 
-A tokenizer sees text of whole stripped lines, each ended by a newline, and cuts it into pieces. A piece is what is
-looked up; its spelling is what the vocabulary shows.
+A tokenizer sees text of whole stripped lines, each ended by a newline (or any text, where symbols are all there is),
+and cuts it into pieces. A piece is what is looked up; its spelling is what the vocabulary shows.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ UNK = "<unk>"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """`split` cuts text into pieces; `spelling` names the pieces whose token is written otherwise."""
+    """`split` cuts text, decoded with `encoding`, into pieces; `spelling` names the pieces whose token is written
+    otherwise. `start` is the token that stands before the first one of a split when it is evaluated."""
 
     name: str
     split: Callable[[str], Sequence[str]]
     spelling: Mapping[str, str]
+    start: str = EOS
+    encoding: str = "utf-8"
 
 
 def _words(text: str) -> list[str]:
@@ -35,6 +38,10 @@ def _characters(text: str) -> str:
 
 WORD = Tokenizer("word", _words, {})
 CHARACTER = Tokenizer("char", _characters, {" ": "_", "\n": EOS})
+# symbols of a text without lines: nothing is added to it, and what stands before a split's first symbol is the one that
+# ends a word (a line): the true one would be the last of the split before. Latin-1 gives each byte its own character.
+LETTER = Tokenizer("letter", _characters, {" ": "_"}, start="_", encoding="latin-1")
+BYTE = Tokenizer("byte", _characters, {chr(i): str(i) for i in range(256)}, start="10", encoding="latin-1")
 
 
 class Numbering(dict[str, int]):

@@ -31,6 +31,7 @@ def test_words(corpus, raw, tmp_path, text):
         "n_lines": 5,
         "n_words": 16,
         "n_characters": sum(len(line) for line in text["train"]),
+        "n_bytes": sum(len(line) + 1 for line in text["train"]),
         "source_sha256": corpus.splits["train"].sha256,
     }
     assert prepared.path == tmp_path / "data" / "tiny"
