@@ -21,13 +21,15 @@ class Batch:
     """One step's data: `inputs` is (B, T) token ids or (B, T, D) features; `targets` is (B, T), or (B, T, D) reals.
 
     `valid_BT` marks the targets that are scored (None: all of them). `reset` is true where the carried state must be
-    dropped, because this batch does not continue the one before it.
+    dropped, because this batch does not continue the one before it. `lr_scale` multiplies the learning rate of the step
+    that begins with this batch: a task whose batches differ in length may make up for it there.
     """
 
     inputs: Tensor
     targets: Tensor
     valid_BT: Tensor | None = None
     reset: bool = True
+    lr_scale: float = 1.0
 
     @property
     def size(self) -> int:
@@ -41,7 +43,7 @@ class Batch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
         valid_BT = None if self.valid_BT is None else function(self.valid_BT)
-        return Batch(function(self.inputs), function(self.targets), valid_BT, self.reset)
+        return Batch(function(self.inputs), function(self.targets), valid_BT, self.reset, self.lr_scale)
 
 
 @dataclass(frozen=True)

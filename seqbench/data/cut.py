@@ -21,16 +21,15 @@ def cut_names(file: str) -> tuple[str, str]:
 def read_cut(corpus: Corpus, path: Path, split: str) -> Iterator[bytes]:
     """A split's bytes in blocks that end with a word where they can. Raises `DataError` for a file of another length or
     one that cannot be read."""
-    start = sum(corpus.splits[earlier].n_tokens for earlier in SPLITS[: SPLITS.index(split)])
     try:
         if path.suffix != ".zip":
             with path.open("rb") as file:
-                yield from _blocks(corpus, path, file, path.stat().st_size, start, start + corpus.splits[split].n_tokens)
+                yield from _blocks(corpus, path, split, file, path.stat().st_size)
             return
         with zipfile.ZipFile(path) as archive:
             member = archive.getinfo(str(corpus.file))
             with archive.open(member) as file:
-                yield from _blocks(corpus, path, file, member.file_size, start, start + corpus.splits[split].n_tokens)
+                yield from _blocks(corpus, path, split, file, member.file_size)
     except KeyError as error:
         raise DataError(f"{path} is a zip without a file named {corpus.file}.") from error
     except zipfile.BadZipFile as error:
@@ -39,10 +38,14 @@ def read_cut(corpus: Corpus, path: Path, split: str) -> Iterator[bytes]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _blocks(corpus: Corpus, path: Path, file: IO[bytes], size: int, start: int, stop: int) -> Iterator[bytes]:
-    expected = sum(split.n_tokens for split in corpus.splits.values())
-    if size != expected:
-        raise DataError(f"{path} has {size:,} bytes where {corpus.title} has {expected:,}; fetch it again.")
+def _blocks(corpus: Corpus, path: Path, split: str, file: IO[bytes], size: int) -> Iterator[bytes]:
+    lengths = {name: corpus.splits[name].n_tokens for name in SPLITS}
+    if size != sum(lengths.values()):
+        raise DataError(
+            f"{path} has {size:,} bytes where {corpus.title} has {sum(lengths.values()):,}; fetch it again."
+        )
+    start = sum(lengths[earlier] for earlier in SPLITS[: SPLITS.index(split)])
+    stop = start + lengths[split]
     file.seek(start)
     rest = b""
     while start < stop and (chunk := file.read(min(_CHUNK, stop - start))):

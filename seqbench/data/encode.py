@@ -113,21 +113,13 @@ class _Encoder:
         return self.numbering, self.entries
 
     def _encode(self, split: str, text: Text) -> None:
-        entry, tokenizer, blocks = self.entries[split], self.corpus.tokenizer, text.blocks()
+        entry, blocks = self.entries[split], text.blocks()
         digest = _skipped(blocks, entry)
         saved, n_before = time.monotonic(), self._n_tokens()
         with _numbers(self.folder, split).open("ab") as file:
             for block in blocks:
                 digest.update(block)
-                decoded = block.decode(tokenizer.encoding)
-                pieces = tokenizer.split(decoded)
-                file.write(self.numbering.encode(pieces).data)
-                n_lines = block.count(b"\n")
-                entry.n_tokens += len(pieces)
-                entry.n_lines += n_lines
-                entry.n_words += len(pieces) - n_lines if tokenizer is WORD else len(block.split())
-                entry.n_characters += len(decoded) - n_lines
-                entry.n_bytes += len(block)
+                self._add(block, entry, file)
                 if (seconds := time.monotonic() - saved) >= PAUSE:
                     entry.source_sha256 = digest.hexdigest()
                     flush(file)
@@ -135,6 +127,17 @@ class _Encoder:
                     self._report(split, (self._n_tokens() - n_before) / seconds)
                     saved, n_before = time.monotonic(), self._n_tokens()
         entry.source_sha256 = digest.hexdigest()
+
+    def _add(self, block: bytes, entry: Entry, file: BinaryIO) -> None:
+        tokenizer = self.corpus.tokenizer
+        text, n_lines = block.decode(tokenizer.encoding), block.count(b"\n")
+        pieces = tokenizer.split(text)  # a local name, so that they are gone before the next block is cut
+        file.write(self.numbering.encode(pieces).data)
+        entry.n_tokens += len(pieces)
+        entry.n_lines += n_lines
+        entry.n_words += len(pieces) - n_lines if tokenizer is WORD else len(block.split())
+        entry.n_characters += len(text) - n_lines
+        entry.n_bytes += len(block)
 
     def _save(self) -> None:
         with (self.folder / _PIECES).open("ab") as file:

@@ -1,5 +1,5 @@
 """text8 and enwik8, the first hundred million bytes of an English Wikipedia (Mahoney's Large Text Compression
-Benchmark), by symbols: cut into 90, 5 and 5 million for train, valid and test, as usual (in Transformer-XL's code, say).
+Benchmark), by symbols: cut into 90, 5 and 5 million for train, valid and test, as Transformer-XL's code does.
 
 text8 is cleaned to the letters a to z and the space: 27 symbols, the space written "_". enwik8 is the dump as it is:
 205 different bytes, each written as its number. Neither has lines that count: no <eos> is added.

@@ -90,7 +90,8 @@ def _splits(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
         if not found[split]:
             names = ", ".join(f"{stem}{corpus.suffix}" for stem in corpus.splits[split].stems)
             raise DataError(
-                f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} (or .parquet, .jsonl)."
+                f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} "
+                "(or .parquet, .jsonl)."
             )
     return {split: _lines(found[split]) for split in SPLITS}
 
@@ -121,7 +122,9 @@ def _content(where: str, paths: list[Path]) -> Iterator[bytes]:
         try:
             yield ("\n".join(lines) + "\n").encode()
         except UnicodeEncodeError as error:  # JSON can spell what UTF-8 cannot
-            raise DataError(f"{where} spells half a character, {error.object[error.start]!a}; fetch it again.") from error
+            raise DataError(
+                f"{where} spells half a character, {error.object[error.start]!a}; fetch it again."
+            ) from error
 
 
 def _hub(corpus: Corpus, data_dir: Path, progress: Progress) -> dict[str, Text]:

@@ -24,9 +24,7 @@ def _splits(
 
     return {
         "train": Split(("wiki.train", "train"), shards("train", n_shards), None, n_lines, n_tokens),
-        "valid": Split(
-            ("wiki.valid", "valid", "validation"), shards("validation", 1), sha256_valid, 3_760, 217_646
-        ),
+        "valid": Split(("wiki.valid", "valid", "validation"), shards("validation", 1), sha256_valid, 3_760, 217_646),
         "test": Split(("wiki.test", "test"), shards("test", 1), sha256_test, 4_358, 245_569),
     }
 

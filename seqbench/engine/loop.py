@@ -47,10 +47,10 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     """One optimizer step: (this process's loss sum, all processes' target count, gradient norm)."""
     state, world = run.progress, run.world
     torch.manual_seed((run.seed << 44) + (state.step << 12) + world.rank)
-    run.optimizer.set_factor(run.schedule(state.step, state.history))
-    run.optimizer.observe(state.history)
     accumulate = run.settings.accumulate
     whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
+    run.optimizer.set_factor(run.schedule(state.step, state.history) * whole[0].lr_scale)
+    run.optimizer.observe(state.history)
     count = sum(batch.count() for batch in whole)
     run.trained.train()
     run.optimizer.zero_grad()

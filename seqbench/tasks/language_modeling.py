@@ -1,13 +1,16 @@
 """Language modelling on one continuous stream of tokens.
 
 Training reads `batch_size` rows of the stream side by side in windows of `bptt` steps, the state carried from window to
-window. Evaluation reads the whole split as one row: every token is scored, the first one given an end of sentence, so
-the number of targets is the published number of tokens.
+window. With `variable_bptt` a window has T steps around `bptt`, drawn from `data_seed`, and the learning rate of its
+step is multiplied by T / bptt (Merity, Keskar, Socher 2018, arXiv 1708.02182). Evaluation reads the whole split as one
+row: every token is scored, the first one given an end of sentence (text8: a space; enwik8: a newline), so the number of
+targets is the published number of tokens.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +19,6 @@ import numpy as np
 from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.corpus import Corpus
 from seqbench.data.stream import EvaluationStream, TokenStream
-from seqbench.data.tokenizer import EOS
 from seqbench.evaluation.scoring import Sums, score
 from seqbench.network import Network
 from seqbench.tasks.task import Task
@@ -29,12 +31,27 @@ class LanguageModeling(Task):
     corpus: Corpus
     continuous = True
 
-    def __init__(self, batch_size: int, bptt: int, eval_window: int, data_dir: Path, source: str | None):
-        prepared = ensure_prepared(self.corpus, data_dir, source)
-        eos = prepared.vocabulary.index(EOS)
+    def __init__(
+        self,
+        batch_size: int,
+        bptt: int,
+        eval_window: int,
+        data_dir: Path,
+        source: str | None,
+        variable_bptt: bool = False,
+        data_seed: int = 0,
+    ):
+        for name, value in [("batch_size", batch_size), ("bptt", bptt), ("eval_window", eval_window)]:
+            if value < 1:
+                raise ValueError(f"task.{name} must be positive, not {value}")
+        if not 0 <= data_seed < 1 << 64:
+            raise ValueError(f"task.data_seed is between 0 and 2^64 - 1, not {data_seed}")
+        prepared = ensure_prepared(self.corpus, data_dir, source, _say)
+        eos = prepared.vocabulary.index(self.corpus.tokenizer.start)
+        self.bptt = bptt
         self.ids = {split: prepared.ids(split) for split in ("train", "valid", "test")}
         self.streams = {
-            "train": TokenStream(self.ids["train"], batch_size, bptt),
+            "train": TokenStream(self.ids["train"], batch_size, bptt, data_seed if variable_bptt else None),
             "valid": EvaluationStream(self.ids["valid"], eval_window, eos),
             "test": EvaluationStream(self.ids["test"], eval_window, eos),
         }
@@ -45,7 +62,7 @@ class LanguageModeling(Task):
     @classmethod
     def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
         """Prepare the corpus, anew if `force`, and say what there is."""
-        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source)
+        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source, _say)
         counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
         return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
 
@@ -65,7 +82,8 @@ class LanguageModeling(Task):
 
     def batch(self, split: str, index: int) -> Batch:
         inputs_BT, targets_BT, reset = self.streams[split].window(index)
-        return Batch(inputs_BT, targets_BT, reset=reset)
+        lr_scale = inputs_BT.shape[1] / self.bptt if split == "train" else 1.0
+        return Batch(inputs_BT, targets_BT, reset=reset, lr_scale=lr_scale)
 
     def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
         return score(network, batches, "nll")
@@ -83,3 +101,8 @@ class LanguageModeling(Task):
     def unit(self, nll: float) -> dict[str, float]:
         """The metric in which the literature reports nats a token."""
         return {"ppl": math.exp(min(nll, 700.0))}
+
+
+def _say(line: str) -> None:
+    """Progress of a preparation, which may take minutes; stdout is for results."""
+    print(line, file=sys.stderr, flush=True)
