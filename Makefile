@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test test-slow lint tables plots bench clean
+.PHONY: help demo test test-slow test-data lint tables plots bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,6 +30,9 @@ test: .venv/dev ## all tests
 
 test-slow: .venv/dev ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200
+
+test-data: .venv/dev ## a made-up corpus of WikiText-103's size: minutes, and 3 GB of disk
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m large --timeout 1800
 
 lint: .venv/dev ## ruff and pyright
 	$(BIN)/ruff check .

@@ -91,14 +91,12 @@ class _Encoder:
         self.numbering, self.entries = Numbering(), {split: Entry() for split in SPLITS}
         self.n_saved, self.n_bytes = 0, 0  # pieces in their file, and its length
         folder.mkdir(exist_ok=True)
-        try:
-            self._load()
-        except FileNotFoundError:
-            pass  # nothing was left, or it was killed before it saved anything
-        except (ValueError, KeyError, TypeError):
-            progress(f"{corpus.name}: what an interrupted preparation left is damaged and is made anew")
-            self.numbering, self.entries = Numbering(), {split: Entry() for split in SPLITS}
-            self.n_saved, self.n_bytes = 0, 0
+        if (folder / _STATE).exists():  # else nothing was left, or it was killed before it saved anything
+            try:
+                self._load()
+            except (FileNotFoundError, ValueError, KeyError, TypeError):
+                progress(f"{corpus.name}: what an interrupted preparation left is damaged and is made anew")
+                (folder / _STATE).unlink()  # it does not fit what is written now
         for split, entry in self.entries.items():
             _cut(_numbers(folder, split), entry.n_tokens * _N_BYTES)
         _cut(folder / _PIECES, self.n_bytes)
@@ -160,12 +158,12 @@ class _Encoder:
             raise ValueError("the state of another corpus")
         with (self.folder / _PIECES).open("rb") as file:
             pieces = [json.loads(line) for line in file.read(state["n_bytes"]).splitlines()]
-        self.numbering = Numbering({piece: number for number, piece in enumerate(pieces)})
-        self.entries = {split: Entry(**state["splits"][split]) for split in SPLITS}
-        self.n_saved, self.n_bytes = state["n_pieces"], state["n_bytes"]
-        sizes = [(_numbers(self.folder, split), entry.n_tokens * _N_BYTES) for split, entry in self.entries.items()]
-        if len(self.numbering) != self.n_saved or any(path.stat().st_size < size for path, size in sizes if size):
+        entries = {split: Entry(**state["splits"][split]) for split in SPLITS}
+        sizes = {_numbers(self.folder, split): entry.n_tokens * _N_BYTES for split, entry in entries.items()}
+        if len(pieces) != state["n_pieces"] or any(path.stat().st_size < size for path, size in sizes.items()):
             raise ValueError("files shorter than the state says")
+        self.numbering, self.entries = Numbering({piece: number for number, piece in enumerate(pieces)}), entries
+        self.n_saved, self.n_bytes = state["n_pieces"], state["n_bytes"]
 
     def _n_tokens(self) -> int:
         return sum(entry.n_tokens for entry in self.entries.values())

@@ -14,12 +14,16 @@ A window is a pure function of its index and owns its memory. B rows, T steps of
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqbench.data.errors import DataError
 from seqbench.data.windows import EvenWindows, VariableWindows
+
+_KEPT = 1 << 22  # tokens that windows read before their part of the file is let go
 
 
 class TokenStream:
@@ -45,11 +49,16 @@ class TokenStream:
         self.bptt = bptt
         # a plain view of the file: slicing np.memmap itself costs more than the conversion to int64
         plain = np.asarray(ids)
+        self._mapped = ids.base if isinstance(ids, np.memmap) and not ids.flags.writeable else None
+        self._kept = max(1, _KEPT // (batch_size * bptt))
         self._inputs_BL = plain[: batch_size * n_targets].reshape(batch_size, n_targets)
         self._targets_BL = plain[1 : batch_size * n_targets + 1].reshape(batch_size, n_targets)
 
     def window(self, index: int) -> tuple[Tensor, Tensor, bool]:
         """Inputs (B, T) and targets (B, T), int64, and whether this is an epoch's first window."""
+        if isinstance(self._mapped, mmap.mmap) and index % self._kept == 0:
+            # pages read through a mapping count as the process's memory until they are let go; the system keeps them
+            self._mapped.madvise(mmap.MADV_DONTNEED)
         start, stop = self._windows.span(index)
         inputs_BT = torch.from_numpy(self._inputs_BL[:, start:stop].astype(np.int64))
         targets_BT = torch.from_numpy(self._targets_BL[:, start:stop].astype(np.int64))

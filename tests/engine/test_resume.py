@@ -111,6 +111,15 @@ def test_kills_of_a_run_that_averages(tmp_path):
         assert not any(torch.equal(tensor, average) for average in averages), name
 
 
+def test_kills_of_a_run_with_windows_of_random_length(tmp_path, real_data):
+    # three micro-batches a step, from epochs of some 125 windows: the run sees an order and the next
+    arguments = ["experiment=ptb_char/lstm", "train.max_epochs=null", "train.max_steps=60", "train.accumulate=3"]
+    arguments += ["task.variable_bptt=true", "task.bptt=20", "task.batch_size=2000", "model.hidden_size=4"]
+    arguments += ["train.eval_every=30", "log.every=1", "checkpoint.every=3", "task.eval_window=50000"]
+    arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
+    compare(arguments, tmp_path, times=3)
+
+
 def test_kills_on_the_reference_path(tmp_path):
     compare([*TINY, "model.backend=reference"], tmp_path, times=2)
 

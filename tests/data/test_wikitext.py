@@ -1,0 +1,99 @@
+"""WikiText: the real text gives the published counts, from each packing; the definitions agree with what is known."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from seqbench.data.build import prepare
+from seqbench.data.corpus import SPLITS
+from seqbench.data.errors import DataError
+from seqbench.data.wikitext import WIKITEXT_2, WIKITEXT_103
+
+REAL = Path(os.environ.get("SEQBENCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def real_wikitext2() -> Path:
+    """The folder with WikiText-2's {train,valid,test}.txt."""
+    if not (REAL / "wikitext-2" / "train.txt").exists():
+        pytest.skip(f"WikiText-2 is not at {REAL / 'wikitext-2'}; set SEQBENCH_TEST_DATA to the folder above it")
+    return REAL / "wikitext-2"
+
+
+@pytest.fixture(scope="module")
+def words(real_wikitext2, tmp_path_factory):
+    return prepare(WIKITEXT_2, tmp_path_factory.mktemp("data"), str(real_wikitext2))
+
+
+def test_published_counts(words):
+    assert [words.n_tokens(split) for split in SPLITS] == [2_088_628, 217_646, 245_569]
+    assert [words.manifest["splits"][split]["n_words"] for split in SPLITS] == [2_051_910, 213_886, 241_211]
+    assert len(set(words.vocabulary)) == 33_278
+    assert words.vocabulary[:5] == ["the", ",", ".", "of", "<unk>"]
+    assert len(words.manifest["splits"]["train"]["source_sha256"]) == 64
+
+
+def test_the_text_comes_back(words, real_wikitext2):
+    lines = [" ".join(line.split()) for line in (real_wikitext2 / "valid.txt").read_text().split("\n")[:-1]]
+    assert lines[0] == "" and lines[1].startswith("= Homarus gammarus")
+    tokens = [words.vocabulary[number] for number in words.ids("valid")]
+    assert " ".join(tokens) == " ".join(f"{line} <eos>".strip() for line in lines)
+
+
+def as_zip_members(source: Path, folder: Path) -> None:
+    for split in SPLITS:
+        shutil.copy(source / f"{split}.txt", folder / f"wiki.{split}.tokens")
+
+
+def as_a_clone_of_the_hub(source: Path, folder: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (folder / "wikitext-2-v1").mkdir()
+    for split in SPLITS:
+        lines = (source / f"{split}.txt").read_text().split("\n")[:-1]
+        rows = [f"{line}\n" if line.strip() else "" for line in lines]  # as the hub has them
+        parquet.write_table(arrow.table({"text": rows}), folder / WIKITEXT_2.splits[split].hub_files[0])
+
+
+@pytest.mark.parametrize("pack", [as_zip_members, as_a_clone_of_the_hub])
+def test_every_packing_gives_the_same_set(pack, words, real_wikitext2, tmp_path):
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    pack(real_wikitext2, folder)
+    assert prepare(WIKITEXT_2, tmp_path / "data", str(folder)).sha256 == words.sha256
+
+
+def test_another_valid_split_is_refused(real_wikitext2, tmp_path):
+    if not (REAL / "wikitext-103" / "valid.txt").exists():
+        pytest.skip(f"WikiText-103's valid split is not at {REAL / 'wikitext-103'}")
+    for split in SPLITS:
+        place = "wikitext-103" if split == "valid" else "wikitext-2"  # as many lines and tokens, other <unk>
+        shutil.copy(REAL / place / f"{split}.txt", tmp_path)
+    with pytest.raises(DataError, match=r"valid.txt is not the valid split of WikiText-2: its 3,760 lines differ"):
+        prepare(WIKITEXT_2, tmp_path / "data", str(tmp_path))
+    assert os.listdir(tmp_path / "data") == [".wikitext2.lock"]
+
+
+def test_wikitext103_small_splits(real_wikitext2, tmp_path):
+    if not (REAL / "wikitext-103" / "valid.txt").exists():
+        pytest.skip(f"WikiText-103's valid and test splits are not at {REAL / 'wikitext-103'}")
+    shutil.copytree(REAL / "wikitext-103", tmp_path / "raw")
+    shutil.copy(tmp_path / "raw" / "valid.txt", tmp_path / "raw" / "train.txt")
+    # its train split is not at hand: valid in its place, and the vocabulary of that
+    splits = {**WIKITEXT_103.splits, "train": replace(WIKITEXT_103.splits["train"], n_lines=3_760, n_tokens=217_646)}
+    corpus = replace(WIKITEXT_103, splits=splits, vocabulary_size=18_891)
+    prepared = prepare(corpus, tmp_path / "data", str(tmp_path / "raw"))
+    assert [prepared.n_tokens(split) for split in SPLITS] == [217_646, 217_646, 245_569]
+
+
+def test_files_on_the_hub_are_named_as_there():
+    assert WIKITEXT_2.splits["train"].hub_files == ("wikitext-2-v1/train-00000-of-00001.parquet",)
+    assert WIKITEXT_103.splits["train"].hub_files == (
+        "wikitext-103-v1/train-00000-of-00002.parquet",
+        "wikitext-103-v1/train-00001-of-00002.parquet",
+    )
+    assert WIKITEXT_103.splits["valid"].hub_files == ("wikitext-103-v1/validation-00000-of-00001.parquet",)

@@ -1,0 +1,120 @@
+"""Language modelling as a task: what a batch holds, the learning rate of windows of random length, units."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqbench.data.corpus import Corpus, Hub, Split
+from seqbench.data.errors import DataError
+from seqbench.data.tokenizer import LETTER, WORD
+from seqbench.data.windows import VariableWindows
+from seqbench.tasks.language_modeling import LanguageModeling
+from seqbench.tasks.large_text import Enwik8, Text8
+from seqbench.tasks.wikitext import WikiText2, WikiText103
+from seqbench.types import Batch
+
+LINES = {"train": ["a b c d e f g"] * 400, "valid": ["a b", "c"], "test": ["d"]}
+
+
+def words() -> Corpus:
+    splits = {}
+    for split, lines in LINES.items():
+        content = "".join(f"{line}\n" for line in lines).encode()
+        n_tokens = sum(len(line.split()) + 1 for line in lines)
+        splits[split] = Split((split,), (), hashlib.sha256(content).hexdigest(), len(lines), n_tokens)
+    return Corpus("letters", "letters", 1, WORD, 8, splits, ("letters",), Hub("owner/letters", "main"), "")
+
+
+class Letters(LanguageModeling):
+    corpus = words()
+
+
+class Symbols(LanguageModeling):
+    lengths = {"train": 400, "valid": 50, "test": 50}
+    splits = {split: Split((), (), None, None, length) for split, length in lengths.items()}
+    corpus = Corpus("symbols", "symbols", 1, LETTER, 3, splits, ("symbols",), None, "", file="symbols")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    for split, lines in LINES.items():
+        (tmp_path / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "symbols").write_text("ab " * 166 + "ab")
+    return tmp_path
+
+
+def test_windows_of_one_length_leave_the_learning_rate_alone(folder):
+    task = Letters(4, 20, 7, folder / "data", str(folder))
+    assert {task.batch("train", index).lr_scale for index in range(50)} == {1.0}
+    assert task.n_batches("train") == (400 * 8 - 1) // 4 // 20
+    assert task.version["data_sha256"]
+
+
+def test_windows_of_random_length_scale_the_learning_rate(folder):
+    task = Letters(4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=5)
+    batches = [task.batch("train", index) for index in range(2 * task.n_batches("train"))]
+    lengths = [batch.inputs.shape[1] for batch in batches]
+    assert sum(lengths) == 2 * ((400 * 8 - 1) // 4) and len(set(lengths)) > 3
+    assert [batch.lr_scale for batch in batches] == [length / 20 for length in lengths]
+    assert [batch.reset for batch in batches].count(True) == 2
+    assert task.batch("valid", 0).lr_scale == 1.0
+    other = Letters(4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=6)
+    assert [other.batch("train", index).inputs.shape[1] for index in range(10)] != lengths[:10]
+
+
+def test_a_mapped_batch_keeps_its_scale():
+    batch = Batch(torch.zeros(2, 3), torch.zeros(2, 3), lr_scale=0.7)
+    assert batch.map(lambda tensor: tensor[:1]).lr_scale == 0.7
+
+
+def test_what_stands_before_the_first_token(folder):
+    task = Letters(4, 20, 7, folder / "data", str(folder))
+    first = task.batch("valid", 0)
+    assert first.inputs[0, 0] == first.targets[0, 2]  # <eos>, which ends the line "a b"
+    task = Symbols(4, 20, 10, folder / "data", str(folder))
+    first = task.batch("valid", 0)  # "b ab ab ": 400 is 1 more than a multiple of 3
+    assert first.inputs[0, 0] == first.targets[0, 1]  # a space
+    assert sum(task.batch("valid", index).count() for index in range(task.n_batches("valid"))) == 50
+
+
+def test_units():
+    sums = {"nll": (math.log(2) * 30, 10)}
+    for symbols in (Text8, Enwik8):
+        assert symbols.metrics(symbols.__new__(symbols), sums)["bpc"] == pytest.approx(3)
+    for of_words in (WikiText2, WikiText103):
+        assert of_words.metrics(of_words.__new__(of_words), sums)["ppl"] == pytest.approx(8)
+
+
+@pytest.mark.parametrize("wrong", [{"bptt": 0}, {"batch_size": 0}, {"eval_window": -1}, {"data_seed": -1}])
+def test_a_setting_out_of_range_is_one_sentence(wrong, folder):
+    settings = {"batch_size": 4, "bptt": 20, "eval_window": 7, "data_seed": 0} | wrong
+    with pytest.raises(ValueError, match=rf"^task\.{next(iter(wrong))} (must be positive|is between 0 and)"):
+        Letters(data_dir=folder / "data", source=str(folder), **settings)
+
+
+@pytest.mark.parametrize("variable", [False, True])
+def test_rows_shorter_than_a_window_are_one_sentence(variable, folder):
+    with pytest.raises(DataError, match=r"give no window of task\.bptt=800 steps"):
+        Letters(4, 800, 7, folder / "data", str(folder), variable_bptt=variable)
+
+
+def test_a_step_is_made_with_the_scale_of_its_first_batch(seqbench, real_data, tmp_path):
+    settings = ["task=ptb_char", "task.batch_size=2000", "task.bptt=20", "task.variable_bptt=true", "task.data_seed=3"]
+    settings += ["model=lstm", "model.hidden_size=4", "network.d_embed=4", "optimizer=sgd", "optimizer.lr=0.5"]
+    settings += ["train.max_epochs=null", "train.max_steps=4", "train.accumulate=2", "log.every=1"]
+    settings += ["task.eval_window=50000", f"source={real_data / 'ptb'}", "data_dir=data"]
+    code, _, errors = seqbench("train", *settings)
+    assert code == 0, errors
+    assert "ptb_char: reading" in errors  # progress goes there
+    rows = [json.loads(row) for row in next(tmp_path.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
+    windows = VariableWindows((5_017_482 - 1) // 2000, 20, seed=3)
+    spans = [windows.span(2 * step) for step in range(4)]
+    expected = [0.5 * (stop - start) / 20 for start, stop in spans]
+    assert len(set(expected)) > 1
+    assert [row["lr"] for row in rows if "lr" in row] == pytest.approx(expected)
