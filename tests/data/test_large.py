@@ -167,7 +167,7 @@ def test_killed_midway_and_gone_on_with(corpus, source, whole, tmp_path):
     assert open_prepared(corpus, tmp_path) is None
     lines, said = finish(start(corpus, tmp_path, source))
     done = next(int(line.split()[-2].replace(",", "")) for line in lines if "going on at" in line)
-    assert 0.3 * N_TOKENS < done < N_TOKENS
+    assert 0.29 * N_TOKENS < done < N_TOKENS  # 30 % of all splits, rounded
     assert said["sha256"] == whole[1]["sha256"]
     assert int(said["peak"][0]) < MOST_MEMORY
     assert float(said["seconds"][0]) < float(whole[1]["seconds"][0])
