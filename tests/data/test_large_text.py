@@ -124,3 +124,6 @@ def test_a_prepared_set_is_not_taken_for_the_file(letters, tmp_path):
     sha256 = ensure_prepared(corpus, tmp_path / "data", None).sha256
     assert prepare(corpus, tmp_path / "data", None).sha256 == sha256
     assert (folder / "text8").read_bytes() == letters
+    (folder / "text8").unlink()
+    with pytest.raises(DataError, match="text8 is not at hand"):
+        prepare(corpus, tmp_path / "data", None)
