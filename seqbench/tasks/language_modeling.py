@@ -10,7 +10,6 @@ targets is the published number of tokens.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from seqbench.evaluation.scoring import Sums, score
 from seqbench.network import Network
 from seqbench.tasks.task import Task
 from seqbench.types import Batch, TaskIO
+
+_BLOCK = 1 << 22  # tokens counted at a time
 
 
 class LanguageModeling(Task):
@@ -75,7 +76,10 @@ class LanguageModeling(Task):
 
     def token_counts(self) -> np.ndarray:
         """How often each type occurs in the training split: (V,) int64."""
-        return np.bincount(self.ids["train"], minlength=self.io.n_outputs)
+        ids, counts = self.ids["train"], np.zeros(self.io.n_outputs, np.int64)
+        for start in range(0, len(ids), _BLOCK):
+            counts += np.bincount(ids[start : start + _BLOCK], minlength=self.io.n_outputs)
+        return counts
 
     def n_batches(self, split: str) -> int:
         return self.streams[split].n_windows
@@ -104,5 +108,5 @@ class LanguageModeling(Task):
 
 
 def _say(line: str) -> None:
-    """Progress of a preparation, which may take minutes; stdout is for results."""
-    print(line, file=sys.stderr, flush=True)
+    """Progress of a preparation, which may take minutes. On stdout, as training's: stderr is for what went wrong."""
+    print(line, flush=True)
