@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from seqbench.models.awd_lstm import AWDLSTM
+from seqbench.models.deq_transformer import DEQTransformer
+from seqbench.models.deq_trellisnet import DEQTrellisNet
 from seqbench.models.gated_cnn import GatedCNN
 from seqbench.models.gru import GRU
 from seqbench.models.kru import KRU
@@ -13,10 +15,25 @@ from seqbench.models.kru_lstm import KRULSTM
 from seqbench.models.lstm import LSTM
 from seqbench.models.scornn import SCORNN
 from seqbench.models.transformer import Transformer
+from seqbench.models.trellisnet import TrellisNet
+from seqbench.models.weight_tied_transformer import WeightTiedTransformer
 from seqbench.types import tree_map, tree_zip
 
 D = 6
 NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output", "recurrent")}
+# a fixed point is known to the solver's tolerance, in float64
+EXACT = {"forward_steps": 200, "forward_tolerance": 1e-13, "backward_steps": 200, "backward_tolerance": 1e-13}
+TRANSFORMER = {"d_model": 16, "n_heads": 2, "d_inner": 12, "span": 4, "init_std": 0.1}
+TRELLIS = {"hidden_size": 8, "d_model": 5, "init_std": 0.3}
+
+
+def led_by_input(model):
+    """An input that outweighs what a layer does to z: then there is one fixed point."""
+    with torch.no_grad():
+        model.block.inject.weight *= 12
+    return model
+
+
 MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
@@ -32,6 +49,16 @@ MODELS = {
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
     "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
     "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, norm="pre", dropout=0.0, init_std=0.3),
+    "weight-tied-transformer": lambda: led_by_input(WeightTiedTransformer(D, n_layers=3, **TRANSFORMER)),
+    "trellisnet": lambda: TrellisNet(D, n_layers=3, dilation=2, **TRELLIS),
+    "deq-transformer": lambda: led_by_input(DEQTransformer(D, **TRANSFORMER, **EXACT)),
+    "deq-transformer-pre-norm": lambda: led_by_input(
+        DEQTransformer(D, **TRANSFORMER, **EXACT, pre_norm=True, weight_norm=False, forward_solver="plain")
+    ),
+    "deq-trellisnet": lambda: DEQTrellisNet(D, **TRELLIS, **EXACT, dilation=2),
+    "deq-trellisnet-broyden": lambda: DEQTrellisNet(
+        D, **TRELLIS, **EXACT, forward_solver="broyden", backward_solver="broyden", solver_memory=30
+    ),
 }
 
 

@@ -1,0 +1,179 @@
+"""Solvers of z = f(z) for a batch of independent problems: plain iteration, Anderson acceleration, Broyden's method.
+
+Each row of the batch is a problem of its own: it stops by its own residual, and its answer and its number of
+evaluations do not depend on the rows beside it. f maps all rows at once; rows that have stopped are left as they are.
+
+    plain     z <- f(z)
+    anderson  z <- sum_i a_i f(z_i) over the last M iterates, a = argmin |sum_i a_i g_i|, sum a = 1      (Anderson 1965;
+              Walker and Ni 2011). g = f(z) - z; the Gram matrix of the g_i gains one row a step
+    broyden   z <- z - B g, B ~ the inverse Jacobian of g: -1 plus M products u v^T ("good Broyden", limited memory;
+              Broyden 1965, Bai, Kolter, Koltun 2019, arXiv 1909.01377)
+
+Shapes: B rows, K numbers a row, M iterates remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+RIDGE = 1e-8  # Anderson: of the Gram matrix of unit residuals; float32 gives its entries to about 1e-7
+GROWTH = 1e3  # a row whose residual has grown this much is given up
+FAILED = 0.5  # a row that has not reached its tolerance nor this part of its first residual has failed
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How to solve. `tolerance` is that of |f(z) - z| / |f(z)|, or of |f(z) - z| where not `relative`; `max_steps`
+    bounds the evaluations of f, `memory` is M."""
+
+    method: str = "anderson"
+    max_steps: int = 30
+    tolerance: float = 1e-3
+    relative: bool = True
+    memory: int = 6
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"a solver is one of {', '.join(METHODS)}, not {self.method!r}")
+        if self.max_steps < 1 or self.memory < 1:
+            raise ValueError(f"a solver's steps and memory are at least 1, not {self.max_steps} and {self.memory}")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """`z` is each row's iterate of the lowest residual; `evaluations_B` those of f that the row took, `residual_B` in
+    the solver's measure, `converged_B` whether it is within the tolerance, `failed_B` whether it got nowhere."""
+
+    z: Tensor
+    evaluations_B: Tensor
+    residual_B: Tensor
+    converged_B: Tensor
+    failed_B: Tensor
+
+
+@torch.no_grad()
+def solve(function: Callable[[Tensor], Tensor], start: Tensor, solver: Solver) -> Solution:
+    """A fixed point of `function`, which maps (B, ...) to its like, from `start`."""
+    z_BK = best_BK = start.flatten(1)
+    method = METHODS[solver.method](z_BK, solver.memory)
+    B, tiny = len(start), torch.finfo(start.dtype).tiny
+    evaluations_B = torch.zeros(B, dtype=torch.long, device=start.device)
+    lowest_B, smallest_B, first_B = (start.new_full((B,), torch.inf) for _ in range(3))
+    done_B = torch.zeros(B, dtype=torch.bool, device=start.device)
+    for step in range(solver.max_steps):
+        f_BK = function(z_BK.view_as(start)).flatten(1)
+        g_BK = f_BK - z_BK
+        size_B = torch.linalg.vector_norm(g_BK, dim=1)
+        residual_B = size_B / torch.linalg.vector_norm(f_BK, dim=1).clamp_min(tiny) if solver.relative else size_B
+        first_B = size_B if step == 0 else first_B
+        evaluations_B += ~done_B
+        better_B = ~done_B & (residual_B < lowest_B)
+        best_BK = torch.where(better_B[:, None], z_BK, best_BK)
+        lowest_B = torch.where(better_B, residual_B, lowest_B)
+        smallest_B = torch.where(better_B, torch.fmin(size_B, smallest_B), smallest_B)
+        done_B |= (residual_B <= solver.tolerance) | ~(size_B <= GROWTH * first_B)
+        n_done = int(done_B.sum())
+        if n_done == B or step + 1 == solver.max_steps:
+            break
+        z_BK = method.propose(z_BK, f_BK, g_BK)
+        if n_done:
+            z_BK = torch.where(done_B[:, None], best_BK, z_BK)
+    converged_B = lowest_B <= solver.tolerance
+    failed_B = ~converged_B & ~(smallest_B < FAILED * first_B)
+    return Solution(best_BK.view_as(start), evaluations_B, lowest_B, converged_B, failed_B)
+
+
+class Plain:
+    """z <- f(z)."""
+
+    def __init__(self, start_BK: Tensor, memory: int):
+        pass
+
+    def propose(self, z_BK: Tensor, f_BK: Tensor, g_BK: Tensor) -> Tensor:
+        return f_BK
+
+
+class Anderson:
+    """Anderson acceleration with a ring of the last M values and residuals."""
+
+    def __init__(self, start_BK: Tensor, memory: int):
+        B, K = start_BK.shape
+        self.f_BMK, self.g_BMK = start_BK.new_empty(B, memory, K), start_BK.new_empty(B, memory, K)
+        self.gram_BMM = start_BK.new_zeros(B, memory, memory, dtype=torch.float64)
+        self.n_seen = 0
+
+    def propose(self, z_BK: Tensor, f_BK: Tensor, g_BK: Tensor) -> Tensor:
+        memory = self.f_BMK.shape[1]
+        slot, self.n_seen = self.n_seen % memory, self.n_seen + 1
+        n = min(self.n_seen, memory)
+        self.f_BMK[:, slot], self.g_BMK[:, slot] = f_BK, g_BK
+        row_BN = torch.bmm(self.g_BMK[:, :n], g_BK.unsqueeze(2)).squeeze(2).double()
+        self.gram_BMM[:, slot, :n] = self.gram_BMM[:, :n, slot] = row_BN
+        weight_BN = _weights(self.gram_BMM[:, :n, :n], slot).to(f_BK.dtype)
+        return torch.bmm(weight_BN.unsqueeze(1), self.f_BMK[:, :n]).squeeze(1)
+
+
+def _weights(gram_BNN: Tensor, newest: int) -> Tensor:
+    """argmin |sum_i a_i g_i|^2 with sum a = 1, the g_i scaled to length 1 first: residuals of a later step are smaller
+    by orders of magnitude, and a ridge that suits the old ones would drown them. Where there is no such minimum, the
+    newest iterate alone, which is a step of plain iteration."""
+    scale_BN = gram_BNN.diagonal(dim1=1, dim2=2).rsqrt()
+    unit_BNN = gram_BNN * scale_BN.unsqueeze(1) * scale_BN.unsqueeze(2)
+    unit_BNN.diagonal(dim1=1, dim2=2).add_(RIDGE)
+    factor_BNN, info_B = torch.linalg.cholesky_ex(unit_BNN)
+    weight_BN = torch.cholesky_solve(scale_BN.unsqueeze(2), factor_BNN).squeeze(2) * scale_BN
+    weight_BN = weight_BN / weight_BN.sum(1, keepdim=True)
+    sound_B = (info_B == 0) & weight_BN.isfinite().all(1)
+    alone_N = torch.zeros_like(weight_BN[0])
+    alone_N[newest] = 1
+    return torch.where(sound_B[:, None], weight_BN, alone_N)
+
+
+class Broyden:
+    """Broyden's method; once M products are kept, each new one takes the oldest one's place."""
+
+    def __init__(self, start_BK: Tensor, memory: int):
+        B, K = start_BK.shape
+        self.u_BMK, self.v_BMK = start_BK.new_zeros(B, memory, K), start_BK.new_zeros(B, memory, K)
+        self.n_seen = 0
+
+    def propose(self, z_BK: Tensor, f_BK: Tensor, g_BK: Tensor) -> Tensor:
+        if self.n_seen:
+            self._learn(z_BK - self.z_BK, g_BK - self.g_BK)
+        self.n_seen += 1
+        self.z_BK, self.g_BK = z_BK, g_BK
+        n = min(self.n_seen - 1, self.u_BMK.shape[1])
+        return f_BK if n == 0 else z_BK - self._inverse(g_BK, n)
+
+    def _learn(self, step_BK: Tensor, change_BK: Tensor) -> None:
+        """The product u v^T that makes B map the residual's change to the step: v = B^T step,
+        u = (step - B change) / (v . change). A row where that is not a number learns nothing."""
+        memory = self.u_BMK.shape[1]
+        slot, n = (self.n_seen - 1) % memory, min(self.n_seen - 1, memory)
+        self.u_BMK[:, slot] = self.v_BMK[:, slot] = 0
+        if n:
+            v_BK = _product(step_BK, self.u_BMK[:, :n], self.v_BMK[:, :n])
+            u_BK = step_BK - self._inverse(change_BK, n)
+        else:
+            v_BK, u_BK = -step_BK, step_BK + change_BK
+        u_BK = u_BK / (v_BK * change_BK).sum(1, keepdim=True)
+        sound_B1 = (u_BK.isfinite() & v_BK.isfinite()).all(1, keepdim=True)
+        self.u_BMK[:, slot] = torch.where(sound_B1, u_BK, 0)
+        self.v_BMK[:, slot] = torch.where(sound_B1, v_BK, 0)
+
+    def _inverse(self, x_BK: Tensor, n: int) -> Tensor:
+        """B x."""
+        return _product(x_BK, self.v_BMK[:, :n], self.u_BMK[:, :n])
+
+
+def _product(x_BK: Tensor, left_BNK: Tensor, right_BNK: Tensor) -> Tensor:
+    """-x + sum_i (x . left_i) right_i."""
+    dots_B1N = torch.bmm(left_BNK, x_BK.unsqueeze(2)).transpose(1, 2)
+    return torch.baddbmm(x_BK.unsqueeze(1), dots_B1N, right_BNK, beta=-1).squeeze(1)
+
+
+METHODS = {"plain": Plain, "anderson": Anderson, "broyden": Broyden}
