@@ -89,6 +89,9 @@ class Network(nn.Module):
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return self.backbone.parameter_groups()
 
+    def diagnostics(self) -> dict[str, tuple[float, float]]:
+        return self.backbone.diagnostics()
+
     def count_parameters(self) -> dict[str, int]:
         """Reals: those of the hidden-to-hidden maps ("recurrent") and all ("total"), frozen ones too."""
         recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters

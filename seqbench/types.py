@@ -84,6 +84,11 @@ class Backbone(nn.Module):
     def after_step(self) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
+    def diagnostics(self) -> dict[str, tuple[float, float]]:
+        """What the model tells of itself, name -> (sum, count) since it was last asked: always the same names, so that
+        processes can add them up."""
+        return {}
+
 
 class Head(nn.Module):
     """What turns features into a loss and a distribution: `readout` first, where there is one, applied by the network

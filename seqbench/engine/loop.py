@@ -7,8 +7,10 @@ checkpoint holds is the whole of it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -24,7 +26,8 @@ def fit(run: Run) -> None:
     state, started = run.progress, time.perf_counter() - run.progress.seconds
     run.log.start(state.step, run.max_steps, state.n_tokens)
     while state.step < run.max_steps and not _reached(run):
-        loss_sum, count, norm = train_step(run)
+        with _stopping():
+            loss_sum, count, norm = train_step(run)
         state.step += 1
         evaluates = state.step % run.eval_every == 0 or state.step == run.max_steps
         saves = evaluates or (run.save_every is not None and state.step % run.save_every == 0)
@@ -35,7 +38,7 @@ def fit(run: Run) -> None:
             _check_finite(run)
         if logs:
             row = {"step": state.step, "loss": total / count, "lr": run.optimizer.lr(), "grad_norm": float(norm)}
-            run.log.train(row, state.n_tokens)
+            run.log.train({**row, **_diagnostics(run)}, state.n_tokens)
         if evaluates:
             _evaluate(run)
         if saves:
@@ -53,6 +56,7 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     run.optimizer.observe(state.history)
     count = sum(batch.count() for batch in whole)
     run.trained.train()
+    run.network.diagnostics()  # of this step alone, as the loss is: nothing more for a checkpoint to hold
     run.optimizer.zero_grad()
     step_loss = torch.zeros((), dtype=torch.float64, device=world.device)
     for index, batch in enumerate(map(world.shard, whole)):
@@ -79,12 +83,21 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
 def evaluate(run: Run, split: str, evaluation: Any) -> dict[str, float]:
     """The task's metrics on a split, over all processes."""
     run.network.eval()
+    run.network.diagnostics()
     shards = (run.world.shard(run.task.batch(split, index)) for index in range(run.task.n_batches(split)))
-    with run.autocast():
+    with _stopping(), run.autocast():
         sums = evaluation(run.task, run.network, (batch for batch in shards if batch.size))
     names = sorted(sums)
     total = run.world.sum([number for name in names for number in sums[name]])
-    return run.task.metrics({name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)})
+    metrics = run.task.metrics({name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)})
+    return {**metrics, **_diagnostics(run)}
+
+
+def _diagnostics(run: Run) -> dict[str, float]:
+    """What the model has to tell since it was last asked, over all processes: means."""
+    found = run.network.diagnostics()
+    total = run.world.sum([number for pair in found.values() for number in pair])
+    return {name: total[2 * i] / total[2 * i + 1] for i, name in enumerate(found) if total[2 * i + 1]}
 
 
 def _evaluate(run: Run) -> None:
@@ -96,6 +109,15 @@ def _evaluate(run: Run) -> None:
     state.history.append(metrics[selection])
     state.history_steps.append(state.step)
     state.running = [0.0, 0]
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[None]:
+    """A model that cannot go on says why in a `FloatingPointError`."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise RunError(f"{error} The last good checkpoint is kept.") from error
 
 
 def _reached(run: Run) -> bool:

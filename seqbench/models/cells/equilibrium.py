@@ -132,8 +132,8 @@ class Equilibrium(nn.Module):
             worst = float(solution.residual_B.max())
             raise FloatingPointError(
                 f"The {way} solver got nowhere on {n_failed} of {len(solution.failed_B)} sequences (residual "
-                f"{worst:.2g}): the block is far from a contraction, and a lower learning rate, model.jacobian_weight "
-                "or model.pretrain_steps may help; model.on_failure=continue goes on with the best that was found"
+                f"{worst:.2g}). A lower learning rate, model.jacobian_weight or model.pretrain_steps may help; "
+                "model.on_failure=continue goes on with the best that is found."
             )
 
 

@@ -7,17 +7,18 @@ arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; detai
 
 LN has no parameters. Every position sees itself and the `span` positions before it, those of earlier segments too.
 
-Shapes: B batch, T time, M remembered positions, S = M + T, D width, H heads, E = D / H, F inner width.
+Shapes: B batch, T time, M remembered positions, S = M + T, D width, L distances, F inner width.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.models.cells.attention import attend, sinusoids
 from seqbench.models.cells.tied import TiedLinear, dropout_mask, lowered
 
 
@@ -74,17 +75,16 @@ class TransformerStep:
         self.before_BM2D = past_BM2D
         self.past_BM2D = torch.cat([past_BM2D, self.inject_BTC[..., D:].to(past_BM2D.dtype)], 1)[:, -block.span :]
         (B, T), M = self.inject_BTC.shape[:2], past_BM2D.shape[1]
-        distance_S = torch.arange(M + T - 1, -1, -1, device=x.device)
-        waves_SD = _waves(distance_S, D).to(block.content_bias.dtype)
-        self.position_HES = block.position.made()(waves_SD).unflatten(1, (H, -1)).permute(1, 2, 0)
-        self.content_bias, self.position_bias = lowered(block.content_bias), lowered(block.position_bias)
-        age_TS = torch.arange(M, M + T, device=x.device)[:, None] - torch.arange(M + T, device=x.device)
-        self.hidden_TS = (age_TS < 0) | (age_TS > block.span)
+        heads = (H, D // H)
+        self.content_bias = lowered(block.content_bias).unflatten(0, heads)
+        self.position_bias = lowered(block.position_bias).unflatten(0, heads)
+        distances_LD = sinusoids(min(M + T, block.span + 1), block.content_bias)
+        self.position_LD = block.position.made()(distances_LD)
         rate, training = block.dropout, block.training
         self.mask_out = dropout_mask(x, (B, 1, D), rate, training)
         self.mask_inner = dropout_mask(x, (B, 1, block.inner.weight.shape[0]), rate, training)
         self.mask_outer = dropout_mask(x, (B, 1, D), rate, training)
-        self.mask_attention = dropout_mask(x, (B, H, T, M + T), block.dropout_attention, training)
+        self.seed = int(torch.randint(2**62, ())) if block.dropout_attention and training else 0
 
     def keys_values(self, memory_BMD: Tensor | None) -> Tensor:
         """Keys and values (B, M, 2D) of the z that the M positions before had."""
@@ -106,35 +106,26 @@ class TransformerStep:
         return (z_BTD if memory_BMD is None else torch.cat([memory_BMD, z_BTD], 1))[:, -self.block.span :]
 
     def _attention(self, z_BTD: Tensor, memory_BM2D: Tensor) -> Tensor:
-        D, H = self.block.d_model, self.block.n_heads
+        block, D = self.block, self.block.d_model
         qkv_BTC = self.qkv(z_BTD) + self.inject_BTC
-        q_BTD, kv_BSC = qkv_BTC[..., :D], torch.cat([memory_BM2D.to(qkv_BTC.dtype), qkv_BTC[..., D:]], 1)
-        k_BHES = kv_BSC[..., :D].unflatten(2, (H, -1)).permute(0, 2, 3, 1)
-        v_BHSE = kv_BSC[..., D:].unflatten(2, (H, -1)).transpose(1, 2)
-        content_BHTE = (q_BTD + self.content_bias).unflatten(2, (H, -1)).transpose(1, 2)
-        position_BHTE = (q_BTD + self.position_bias).unflatten(2, (H, -1)).transpose(1, 2)
-        score_BHTS = content_BHTE @ k_BHES + _shifted(position_BHTE @ self.position_HES)
-        score_BHTS = (score_BHTS / math.sqrt(D // H)).masked_fill(self.hidden_TS, -math.inf)
-        share_BHTS = _masked(score_BHTS.softmax(-1), self.mask_attention)
-        return (share_BHTS.to(v_BHSE.dtype) @ v_BHSE).transpose(1, 2).flatten(2)
+        q_BTD, own_BTC = qkv_BTC.split([D, 2 * D], -1)
+        k_BSD, v_BSD = torch.cat([memory_BM2D.to(own_BTC.dtype), own_BTC], 1).chunk(2, -1)
+        rate = block.dropout_attention if block.training else 0.0
+        with self._same_draws() if rate else contextlib.nullcontext():
+            return attend(
+                q_BTD, k_BSD, v_BSD, self.position_LD, self.content_bias, self.position_bias, block.span, rate
+            )
+
+    @contextlib.contextmanager
+    def _same_draws(self):
+        """At every application the same mask: drawn from the same seed, and the generators as they were after."""
+        devices = [self.inject_BTC.device] if self.inject_BTC.is_cuda else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self.seed)
+            yield
 
     def _normed(self, x: Tensor, applies: bool) -> Tensor:
         return F.layer_norm(x, (self.block.d_model,)) if applies else x
-
-
-def _waves(distance_S: Tensor, D: int) -> Tensor:
-    """Sinusoids (S, D) of the distances: sin, then cos, of d / 10000^(2i / D)."""
-    rate_K = 10000 ** -(torch.arange(0, D, 2, device=distance_S.device, dtype=torch.float64) / D)
-    angle_SK = distance_S.double()[:, None] * rate_K
-    return torch.cat([angle_SK.sin(), angle_SK.cos()], 1)
-
-
-def _shifted(score_BHTS: Tensor) -> Tensor:
-    """From columns that count distances down to 0 to columns that are positions: row i moves left by T - 1 - i. What
-    comes in on the right lies in the future and is not used."""
-    T, S = score_BHTS.shape[2:]
-    padded = F.pad(score_BHTS, (1, 0)).flatten(2)[..., T:]
-    return padded.unflatten(2, (T, S))
 
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
