@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from seqbench.bench.equilibrium import PASSES, errors
 from seqbench.bench.measure import alternate, ratio
 from seqbench.bench.run import GROUPS, find, load, markdown, run, write
 from seqbench.bench.suite import Contestant, Suite
@@ -16,6 +17,7 @@ SMALL = {
     "language_model": {"B": 2, "T": 3, "N": 8, "V": 50},
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
+    "equilibrium": {"B": 3, "N": 8, "T": 5},
 }
 
 
@@ -27,6 +29,15 @@ def test_every_contestant_runs(name):
         step = one.build(**SMALL[name])
         step()
         step()
+
+
+def test_solvers_of_the_equilibrium_suite_do_the_same_work():
+    """To the same residual, and to gradients of about the same exactness."""
+    for name in PASSES:
+        residual, gradient = errors(name, B=2, N=16, T=8)
+        if "layers" not in name:
+            assert residual < 1.5e-3 and gradient < 0.1, name
+    assert errors("48 tied layers", B=2, N=16, T=8)[0] < 1e-3
 
 
 def test_in_turns_and_round_by_round():
@@ -69,7 +80,7 @@ def test_mistakes(seqbench):
     assert seqbench("bench", "recurent") == (
         2,
         "",
-        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language.\n",
+        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language, equilibrium.\n",
     )
     code, _, said = seqbench("bench", "rounds=-1")
     assert (code, said) == (

@@ -19,6 +19,7 @@ GROUPS = {  # what can be asked for -> its suites, a module each
     "recurrent": ["recurrent"],
     "kronecker": ["kronecker"],
     "language": ["language_model", "output_layer", "token_stream"],
+    "equilibrium": ["equilibrium"],
 }
 
 

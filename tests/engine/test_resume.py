@@ -132,6 +132,43 @@ def test_kills_of_two_processes(tmp_path):
     compare([*TINY, "train.nproc=2", "train.max_steps=100"], tmp_path, times=3)
 
 
+EQUILIBRIUM = [
+    *[setting for setting in TINY if not setting.startswith("model.")],
+    *["model=deq_transformer", "model.d_model=8", "model.n_heads=2", "model.d_inner=8", "model.span=10"],
+    *["optimizer=sgd", "optimizer.lr=0.1"],
+]
+UNLIKE_AT_EVERY_STEP = ["model.pretrain_steps=15", "model.dropout=0.2", "model.dropout_attention=0.1"]
+UNLIKE_AT_EVERY_STEP += ["model.jacobian_weight=0.5", "model.jacobian_probability=0.5", "model.jacobian_growth_steps=9"]
+
+
+@pytest.mark.parametrize("nproc", [1, 2])
+def test_kills_of_an_equilibrium_model(tmp_path, nproc):
+    """What it counts and draws: steps of pretraining and of a growing weight, masks, the Jacobian's probes."""
+    compare([*EQUILIBRIUM, *UNLIKE_AT_EVERY_STEP, f"train.nproc={nproc}"], tmp_path, times=3)
+
+
+def rows_of(arguments, cwd):
+    cwd.mkdir()
+    rows = (finish(arguments, cwd) / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(row) for row in rows]
+
+
+@pytest.mark.parametrize("extra", [[], ["train.accumulate=2"]], ids=["plain", "accumulated"])
+def test_one_process_equals_two_at_equilibrium(tmp_path, extra):
+    exact = ["model.forward_tolerance=1e-5", "model.backward_tolerance=1e-5", "model.pretrain_steps=4"]
+    settings = [*EQUILIBRIUM, *exact, *extra, "train.max_steps=10", "train.eval_every=5"]
+    one, two = (rows_of([*settings, f"train.nproc={nproc}"], tmp_path / str(nproc)) for nproc in (1, 2))
+    losses = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]
+    assert len(losses[0]) == 10 and losses[0] == pytest.approx(losses[1], rel=1e-5)  # float32, fixed points to 1e-5
+    told = [[row for row in rows if "loss" in row and row["step"] > 4] for rows in (one, two)]
+    assert "forward_evaluations" not in one[0] and len(told[0]) == 6
+    for first, second in zip(*told, strict=True):
+        for name in ("forward_evaluations", "backward_evaluations"):  # a mean over 20 sequences
+            assert first[name] == pytest.approx(second[name], abs=0.11)
+    (valid,) = [row["valid"] for row in one if "valid" in row and row["step"] == 10]
+    assert valid["forward_residual"] < 1e-2 and "backward_residual" not in valid
+
+
 SETTINGS = {
     "plain": [],
     "accumulated": ["train.accumulate=2"],

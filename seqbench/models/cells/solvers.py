@@ -22,7 +22,8 @@ from torch import Tensor
 
 RIDGE = 100  # Anderson: of the Gram matrix of unit residuals, in the roundings that its entries are known to
 GROWTH = 1e3  # a row whose residual has grown this much is given up
-FAILED = 0.5  # a row that has not reached its tolerance nor this part of its first residual has failed
+# a row has failed that is neither within its tolerance, nor ever at half its first residual, nor at a tenth of |f(z)|
+HALF, TENTH = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,21 @@ def solve(function: Callable[[Tensor], Tensor], start: Tensor, solver: Solver) -
     method = METHODS[solver.method](z_BK, solver.memory)
     B, tiny = len(start), torch.finfo(start.dtype).tiny
     evaluations_B = torch.zeros(B, dtype=torch.long, device=start.device)
-    lowest_B, smallest_B, first_B = (start.new_full((B,), torch.inf) for _ in range(3))
+    lowest_B, smallest_B, share_B, first_B = (start.new_full((B,), torch.inf) for _ in range(4))
     done_B = torch.zeros(B, dtype=torch.bool, device=start.device)
     for step in range(solver.max_steps):
         f_BK = function(z_BK.view_as(start)).flatten(1)
         g_BK = f_BK - z_BK
         size_B = torch.linalg.vector_norm(g_BK, dim=1)
-        residual_B = size_B / torch.linalg.vector_norm(f_BK, dim=1).clamp_min(tiny) if solver.relative else size_B
+        relative_B = size_B / torch.linalg.vector_norm(f_BK, dim=1).clamp_min(tiny)
+        residual_B = relative_B if solver.relative else size_B
         first_B = size_B if step == 0 else first_B
         evaluations_B += ~done_B
         better_B = ~done_B & (residual_B < lowest_B)
         best_BK = torch.where(better_B[:, None], z_BK, best_BK)
         lowest_B = torch.where(better_B, residual_B, lowest_B)
         smallest_B = torch.where(better_B, torch.fmin(size_B, smallest_B), smallest_B)
+        share_B = torch.where(better_B, relative_B, share_B)
         done_B |= (residual_B <= solver.tolerance) | ~(size_B <= GROWTH * first_B)
         n_done = int(done_B.sum())
         if n_done == B or step + 1 == solver.max_steps:
@@ -83,7 +86,7 @@ def solve(function: Callable[[Tensor], Tensor], start: Tensor, solver: Solver) -
         if n_done:
             z_BK = torch.where(done_B[:, None], best_BK, z_BK)
     converged_B = lowest_B <= solver.tolerance
-    failed_B = ~converged_B & ~(smallest_B < FAILED * first_B)
+    failed_B = ~converged_B & ~(smallest_B < HALF * first_B) & ~(share_B < TENTH)
     return Solution(best_BK.view_as(start), evaluations_B, lowest_B, converged_B, failed_B)
 
 
@@ -136,34 +139,35 @@ def _weights(gram_BNN: Tensor, newest: int, ridge: float) -> Tensor:
 
 class Broyden:
     """Broyden's method. Once M products are kept it begins anew from where it stands: to forget the oldest one alone
-    was slower in all that was tried, by up to four times."""
+    was slower in all that was tried, by up to four times.
+
+    The product u v^T that makes B map the residual's change y to the step s has v = B^T s, u = (s - B y) / (v . y).
+    Since s was -B g, s - B y is -B times the new g: B is applied once a step, B^T once.
+    """
 
     def __init__(self, start_BK: Tensor, memory: int):
         B, K = start_BK.shape
         self.u_BMK, self.v_BMK = start_BK.new_empty(B, memory, K), start_BK.new_empty(B, memory, K)
-        self.n = -1  # products known; -1: no iterate is
+        self.n = -1  # products known; -1: no step is
 
     def propose(self, z_BK: Tensor, f_BK: Tensor, g_BK: Tensor) -> Tensor:
         if 0 <= self.n < self.u_BMK.shape[1]:
-            self._learn(z_BK - self.z_BK, g_BK - self.g_BK)
+            self.step_BK = -self._learn(g_BK)
         else:
-            self.n = 0
-        self.z_BK, self.g_BK = z_BK, g_BK
-        return z_BK - self._inverse(g_BK)
+            self.n, self.step_BK = 0, g_BK
+        self.g_BK = g_BK
+        return z_BK + self.step_BK
 
-    def _learn(self, step_BK: Tensor, change_BK: Tensor) -> None:
-        """The product u v^T that makes B map the residual's change to the step: v = B^T step,
-        u = (step - B change) / (v . change). A row where that is not a number learns nothing."""
-        v_BK = _product(step_BK, self.u_BMK[:, : self.n], self.v_BMK[:, : self.n])
-        u_BK = (step_BK - self._inverse(change_BK)) / (v_BK * change_BK).sum(1, keepdim=True)
-        sound_B1 = (u_BK.isfinite() & v_BK.isfinite()).all(1, keepdim=True)
-        self.u_BMK[:, self.n] = torch.where(sound_B1, u_BK, 0)
-        self.v_BMK[:, self.n] = torch.where(sound_B1, v_BK, 0)
+    def _learn(self, g_BK: Tensor) -> Tensor:
+        """B g with the new product among them. A row where that is not a number learns nothing."""
+        u_BNK, v_BNK = self.u_BMK[:, : self.n], self.v_BMK[:, : self.n]
+        v_BK, before_BK = _product(self.step_BK, u_BNK, v_BNK), _product(g_BK, v_BNK, u_BNK)
+        u_BK = before_BK / (v_BK * (self.g_BK - g_BK)).sum(1, keepdim=True)
+        sound_B1 = (u_BK.sum(1, keepdim=True) + v_BK.sum(1, keepdim=True)).isfinite()
+        u_BK, v_BK = torch.where(sound_B1, u_BK, 0), torch.where(sound_B1, v_BK, 0)
+        self.u_BMK[:, self.n], self.v_BMK[:, self.n] = u_BK, v_BK
         self.n += 1
-
-    def _inverse(self, x_BK: Tensor) -> Tensor:
-        """B x."""
-        return _product(x_BK, self.v_BMK[:, : self.n], self.u_BMK[:, : self.n])
+        return torch.addcmul(before_BK, u_BK, (v_BK * g_BK).sum(1, keepdim=True))
 
 
 def _product(x_BK: Tensor, left_BNK: Tensor, right_BNK: Tensor) -> Tensor:
