@@ -15,6 +15,8 @@ import pytest
 FILE = Path(__file__).with_name("golden_losses.json")
 COMMON = ["train.max_epochs=null", "train.max_steps=5", "log.every=1", "train.threads=1", "train.device=cpu"]
 SYNTHETIC = ["task.train_size=100", "task.valid_size=20", "task.test_size=20", "task.batch_size=20"]
+# a stop that another machine's rounding moves by a step changes little at this tolerance
+EXACT = ["model.forward_tolerance=1e-6", "model.backward_tolerance=1e-6", "model.pretrain_steps=2"]
 RUNS = {  # without dropout, whose masks other machines draw otherwise
     "copy-scornn": ["experiment=copy_t1000/scornn", "task.delay=50", *SYNTHETIC],
     "copy-kru": [
@@ -28,6 +30,13 @@ RUNS = {  # without dropout, whose masks other machines draw otherwise
     "adding-scornn": ["experiment=adding_t400/scornn", "task.length=40", *SYNTHETIC],
     "adding-lstm": ["experiment=adding_t400/lstm", "task.length=40", *SYNTHETIC],
     "copy-gru-adafactor": ["model=gru", "model.hidden_size=32", "optimizer=adafactor", "task.delay=50", *SYNTHETIC],
+    "copy-deq_transformer": ["experiment=copy_t400/deq_transformer", "task.delay=50", *EXACT, *SYNTHETIC],
+    "copy-deq_trellisnet": [
+        *["model=deq_trellisnet", "model.hidden_size=16", "model.jacobian_weight=0.5", "model.init_std=0.1"],
+        *["optimizer=adam", "task.delay=50", *EXACT, *SYNTHETIC],
+    ],
+    "copy-weight_tied_transformer": ["model=weight_tied_transformer", "model.d_model=16", "task.delay=50", *SYNTHETIC],
+    "copy-trellisnet": ["model=trellisnet", "model.hidden_size=16", "task.delay=50", *SYNTHETIC],
     "ptb_word-lstm_small": ["experiment=ptb_word/lstm_small", "model.hidden_size=32", "network.d_embed=32"],
     "ptb_word-awd_lstm": [
         "task=ptb_word",

@@ -35,7 +35,7 @@ class Problem:
         settings = {"dropout": 0.0, "dropout_attention": 0.0, "pre_norm": False, "weight_norm": False}
         self.block = TransformerBlock(N, N, n_heads=4, d_inner=4 * N, span=T, init_std=0.3 / N**0.5, **settings)
         with torch.no_grad():
-            self.block.inject.weight *= 8
+            self.block.inject.weight.mul_(8)
         self.x_BTN, gradient_BTN = torch.randn(2, B, T, N).to(device(), dtype).unbind(0)
         self.gradient_BTN = gradient_BTN / (B * T)  # as a mean loss has it: absolute ridges are not of its size
         self.block.to(device(), dtype)

@@ -1,5 +1,9 @@
 """The equilibrium layer: its gradients are those of a deep network, its memory that of a shallow one."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -222,3 +226,36 @@ def test_divergence_continues_and_counts(method):
 def test_mistakes(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         DEQTransformer(D, **TRANSFORMER, **settings)
+
+
+MEMORY = """
+import gc, sys
+from pathlib import Path
+import torch
+import seqbench.bench.equilibrium as bench
+from seqbench.bench.measure import _status
+torch.set_num_threads(1)
+bench.TOLERANCE, bench.STEPS = 0.0, int(sys.argv[2])
+chosen = bench.unrolled(bench.STEPS) if sys.argv[1] == "unrolled" else bench.layer(sys.argv[1], 0.0)
+bench.Problem(2, 128, 4).run(chosen)  # libraries are loaded
+problem = bench.Problem(16, 128, 64)
+gc.collect()
+Path("/proc/self/clear_refs").write_text("5")
+before = _status("VmRSS")
+problem.run(chosen)
+print((_status("VmHWM") - before) / 2**10)
+"""
+
+
+def peak_mib(kind, steps):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}  # freed is given back
+    arguments = [sys.executable, "-c", MEMORY, kind, str(steps)]
+    return float(subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="weighs this process's memory")
+def test_memory_does_not_grow_with_the_solvers_steps():
+    """Once `solver_memory` iterates are kept, 6; before that it is less."""
+    few, many = peak_mib("anderson", 8), peak_mib("anderson", 60)
+    assert many < 1.05 * few
+    assert max(many, peak_mib("broyden", 60)) < min(peak_mib("unrolled", 12) / 3, 0.15 * peak_mib("unrolled", 48))

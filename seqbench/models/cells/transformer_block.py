@@ -1,7 +1,7 @@
 """One Transformer layer that is applied again and again with the input injected each time (Bai, Kolter, Koltun 2019,
 arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; details as in the authors' code).
 
-    q, k, v = W_qkv [memory, z] + U x                        a_ij ~ exp(((q_i + u) . k_j + (q_i + w) . r_{i-j}) / sqrt(E))
+    q, k, v = W_qkv [memory, z] + U x                     a_ij ~ exp(((q_i + u) . k_j + (q_i + w) . r_{i-j}) / sqrt(E))
     h = LN(W_o a v + z),   f(z) = LN(W_2 relu(W_1 h) + h)                                              (post-norm)
     h = W_o a v + z with q, k, v of LN(z),   f(z) = W_2 relu(W_1 LN(h)) + LN(h)                         (pre-norm)
 
@@ -130,4 +130,3 @@ class TransformerStep:
 
 def _masked(x: Tensor, mask: Tensor | None) -> Tensor:
     return x if mask is None else x * mask
-
