@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def record(folder):
     return json.loads(next(folder.glob("results/runs/*.json")).read_text())
 
 
-@pytest.mark.parametrize("model", ["scornn", "lstm", "gru"])
+@pytest.mark.parametrize("model", ["scornn", "lstm", "gru", "deq_transformer", "deq_trellisnet"])
 def test_bfloat16_stays_near_float32(seqbench, tmp_path, model):
     own = [setting for setting in SMALL if model == "scornn" or not setting.startswith("model.")]
     losses = []
@@ -63,6 +64,35 @@ def test_a_run_that_diverges_keeps_the_last_good_checkpoint(seqbench, tmp_path):
     )
     assert list((tmp_path / "results" / "runs").iterdir()) == []
     assert [path.name[:15] for path in tmp_path.glob("outputs/*/checkpoints/*")] == ["step-0000000001"]
+
+
+DIVERGING = [
+    *[setting for setting in SMALL if not setting.startswith("model.")],
+    *["model=deq_trellisnet", "model.hidden_size=8", "model.init_std=8", "model.forward_solver=plain"],
+]
+
+
+@pytest.mark.parametrize(("pretrain_steps", "kept"), [(3, (1, 2)), (4, (3, 4))], ids=["evaluation", "step"])
+def test_an_equilibrium_that_is_not_found_stops_the_run(seqbench, tmp_path, pretrain_steps, kept):
+    settings = [f"model.pretrain_steps={pretrain_steps}", "model.on_failure=stop", "checkpoint.every=1"]
+    code, _, said = seqbench("train", *DIVERGING, *settings)
+    assert code == 1
+    assert re.fullmatch(
+        r"seqbench: The forward solver got nowhere on \d+ of 20 sequences \(residual [\d.]+\)\. A lower learning rate, "
+        r"model\.jacobian_weight or model\.pretrain_steps may help; model\.on_failure=continue goes on with the best "
+        r"that is found\. The last good checkpoint is kept\.\n",
+        said,
+    )
+    found = sorted(path.name[:15] for path in tmp_path.glob("outputs/*/checkpoints/step*"))
+    assert found == [f"step-{step:010d}" for step in kept]
+
+
+def test_an_equilibrium_that_is_not_found_is_counted(seqbench, tmp_path):
+    code, _, errors = seqbench("train", *DIVERGING, "model.on_failure=continue")
+    assert code == 0, errors
+    rows = [json.loads(row) for row in next(tmp_path.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
+    assert all(row["forward_failed"] > 0.5 for row in rows if "loss" in row)
+    assert record(tmp_path)["metrics"]["test"]["forward_failed"] > 0.5
 
 
 def test_a_broken_rank_fails_the_run_with_its_own_error(seqbench, tmp_path):
