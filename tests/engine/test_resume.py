@@ -144,7 +144,8 @@ UNLIKE_AT_EVERY_STEP += ["model.jacobian_weight=0.5", "model.jacobian_probabilit
 @pytest.mark.parametrize("nproc", [1, 2])
 def test_kills_of_an_equilibrium_model(tmp_path, nproc):
     """What it counts and draws: steps of pretraining and of a growing weight, masks, the Jacobian's probes."""
-    compare([*EQUILIBRIUM, *UNLIKE_AT_EVERY_STEP, f"train.nproc={nproc}"], tmp_path, times=3)
+    settings = ["log.every=3", f"train.nproc={nproc}"]  # rows and saves at different steps
+    compare([*EQUILIBRIUM, *UNLIKE_AT_EVERY_STEP, *settings], tmp_path, times=3)
 
 
 def rows_of(arguments, cwd):

@@ -1,7 +1,7 @@
 """Solvers of z = f(z) for a batch of independent problems: plain iteration, Anderson acceleration, Broyden's method.
 
 Each row of the batch is a problem of its own: it stops by its own residual, and its answer and its number of
-evaluations do not depend on the rows beside it. f maps all rows at once; rows that have stopped are left as they are.
+evaluations do not depend on the rows beside it. f maps all rows at once, those that have stopped too, in vain.
 
     plain     z <- f(z)
     anderson  z <- sum_i a_i f(z_i) over the last M iterates, a = argmin |sum_i a_i g_i|, sum a = 1      (Anderson 1965;
@@ -79,12 +79,9 @@ def solve(function: Callable[[Tensor], Tensor], start: Tensor, solver: Solver) -
         smallest_B = torch.where(better_B, torch.fmin(size_B, smallest_B), smallest_B)
         share_B = torch.where(better_B, relative_B, share_B)
         done_B |= (residual_B <= solver.tolerance) | ~(size_B <= GROWTH * first_B)
-        n_done = int(done_B.sum())
-        if n_done == B or step + 1 == solver.max_steps:
+        if step + 1 == solver.max_steps or bool(done_B.all()):
             break
         z_BK = method.propose(z_BK, f_BK, g_BK)
-        if n_done:
-            z_BK = torch.where(done_B[:, None], best_BK, z_BK)
     converged_B = lowest_B <= solver.tolerance
     failed_B = ~converged_B & ~(smallest_B < HALF * first_B) & ~(share_B < TENTH)
     return Solution(best_BK.view_as(start), evaluations_B, lowest_B, converged_B, failed_B)
