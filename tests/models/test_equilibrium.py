@@ -1,8 +1,10 @@
 """The equilibrium layer: its gradients are those of a deep network, its memory that of a shallow one."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -201,6 +203,28 @@ def test_divergence_stops():
     model.equilibrium.on_failure = "stop"
     with pytest.raises(FloatingPointError, match=r"^The backward solver got nowhere"):
         y.square().sum().backward()
+
+
+def test_a_gradient_that_is_not_finite_is_no_failure():
+    """float16's loss scaling sees it and skips the step."""
+    model = built(DEQTrellisNet, **TRELLIS, on_failure="stop")
+    (model(x_of())[0].sum() * torch.inf).backward()
+    assert not model.block.recur.weight.grad.isfinite().all()
+    assert model.diagnostics()["backward_failed"] == (0.0, 0.0)
+
+
+def test_a_pass_is_forgotten_after_its_backward():
+    """Without waiting for the garbage collector, which a reference cycle would need."""
+    model = built(DEQTrellisNet, **TRELLIS)
+    gc.disable()
+    try:
+        x = x_of()
+        kept = weakref.ref(x)
+        model(x)[0].sum().backward()
+        del x
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("method", ["plain", "anderson", "broyden"])

@@ -147,6 +147,8 @@ class _Adjoint:
         def step(u: Tensor) -> Tensor:
             return torch.autograd.grad(self.y, self.z, u, retain_graph=True)[0] + gradient
 
+        if not gradient.isfinite().all():  # of a loss that is not, or scaled too far: nothing to solve, nor a failure
+            return gradient
         solution = solve(step, gradient, self.layer.backward_solver)
         self.layer._count("backward", solution)
         return solution.z
