@@ -109,6 +109,9 @@ def test_phantom_gradients_approach_the_implicit_ones():
         model = built(DEQTrellisNet, **TRELLIS, **exactly(), gradient="phantom", phantom_steps=steps, damping=0.9)
         errors.append(distance(gradients(model, x_of())[1], exact))
     assert errors[0] > 0.05 and errors[1] < errors[0] / 3 and errors[2] < 1e-6
+    settings = {**TRELLIS, **exactly(), "gradient": "phantom", "phantom_steps": 1}
+    whole, half = (gradients(built(DEQTrellisNet, **settings, damping=part), x_of())[1] for part in (1.0, 0.5))
+    assert distance({name: 2 * tensor for name, tensor in half.items()}, whole) < 1e-8
 
 
 def test_the_jacobians_loss():
@@ -218,10 +221,11 @@ def test_a_pass_is_forgotten_after_its_backward():
     model = built(DEQTrellisNet, **TRELLIS)
     gc.disable()
     try:
-        x = x_of()
-        kept = weakref.ref(x)
-        model(x)[0].sum().backward()
-        del x
+        y = model(x_of())[0]
+        kept = weakref.ref(y.grad_fn.next_functions[0][0].adjoint)
+        y.sum().backward()
+        assert kept() is not None
+        del y
         assert kept() is None
     finally:
         gc.enable()
