@@ -1,13 +1,9 @@
 """Every YAML composes, and its keys are exactly its constructor's arguments."""
 
 import pytest
-import torch
 
 from seqbench.compose import composed, groups, options
 from seqbench.config import DERIVED, PLUGGABLE, ConfigError, check, run_id, signature_of
-from seqbench.engine.run import _build_network
-from seqbench.tasks.task import Task
-from seqbench.types import TaskIO
 
 NODES = [(group, name) for group in PLUGGABLE for name in options(group)]
 
@@ -29,16 +25,6 @@ def test_every_option_composes(group, name):
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_composes(name):
     check(composed([f"experiment={name}"]))
-
-
-@pytest.mark.parametrize(("name", "millions"), [("lstm_small", 4.65), ("lstm_medium", 19.8), ("lstm_large", 66.0)])
-def test_the_sizes_of_zarembas_models(name, millions):
-    """Three digits, which do not show whether a gate has one bias, as TensorFlow's tutorial, or two, as ours."""
-    task = Task()
-    task.io = TaskIO(n_outputs=10_000, n_tokens=10_000)
-    with torch.device("meta"):
-        network = _build_network(composed([f"experiment=ptb_word/{name}"]), task)
-    assert float(f"{network.count_parameters()['total'] / 1e6:.3g}") == millions
 
 
 def test_groups_are_known():

@@ -14,6 +14,7 @@ from seqbench.models.kru import KRU
 from seqbench.models.kru_lstm import KRULSTM
 from seqbench.models.lstm import LSTM
 from seqbench.models.scornn import SCORNN
+from seqbench.models.tcn import TCN
 from seqbench.models.transformer import Transformer
 from seqbench.models.trellisnet import TrellisNet
 from seqbench.models.weight_tied_transformer import WeightTiedTransformer
@@ -47,6 +48,7 @@ MODELS = {
     "kru-lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
+    "tcn": lambda: TCN(D, [8, 8, 5], kernel=3),
     "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
     "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, norm="pre", dropout=0.0, init_std=0.3),
     "weight-tied-transformer": lambda: led_by_input(WeightTiedTransformer(D, n_layers=3, **TRANSFORMER)),
