@@ -85,8 +85,7 @@ class Dynamic:
             loss_sum, grads, state = _gradients(network, weights, segment, state)
             total, count = total + loss_sum.double(), count + segment.count()
             with torch.no_grad():
-                back = torch._foreach_sub(trained, weights)
-                torch._foreach_addcmul_(weights, back, pull)
+                torch._foreach_lerp_(weights, trained, pull)
                 torch._foreach_addcdiv_(weights, grads, scale, value=-self.lr)
         return {"nll": (float(total), count)}
 
