@@ -1,0 +1,264 @@
+"""Sentence pairs from files to ids: what is kept, what is counted, what is refused, and that nothing is lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqbench.data import pair_build
+from seqbench.data.errors import DataError
+from seqbench.data.pair_build import ensure_pairs
+from seqbench.data.pairs import PairSettings, open_pairs, place
+from seqbench.data.translation_sets import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
+
+SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
+WORDS = [("a", "ein"), ("dog", "Hund"), ("cat", "Katze"), ("runs", "rennt"), ("sleeps", "schläft"), ("small", "klein")]
+
+
+def made(n, seed=0):
+    draw = np.random.default_rng(seed)
+    rows = [draw.integers(0, len(WORDS), draw.integers(3, 9)) for _ in range(n)]
+    return [tuple(" ".join(WORDS[i][side] for i in row) for side in (0, 1)) for row in rows]
+
+
+@pytest.fixture
+def text():
+    return {"train": made(200), "val": made(20, 1), "test_2016_flickr": made(15, 2)}
+
+
+@pytest.fixture
+def raw(tmp_path, text):
+    def write(**changed: bytes) -> Path:
+        folder = tmp_path / "raw"
+        folder.mkdir(exist_ok=True)
+        for stem, rows in text.items():
+            for side, language in enumerate(("en", "de")):
+                (folder / f"{stem}.{language}").write_text("".join(f"{row[side]}\n" for row in rows))
+        for name, content in changed.items():
+            (folder / name.replace("__", ".")).write_bytes(content)
+        return folder
+
+    return write
+
+
+def lines(rows, side):
+    return [row[side] for row in rows]
+
+
+def test_every_pair_comes_back(raw, text, tmp_path):
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
+    for split, stem in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
+        for side, name in enumerate(("source", "target")):
+            ids = [pairs.sequence(split, name, i) for i in range(len(text[stem]))]
+            assert pairs.subwords.decode(ids) == lines(text[stem], side)
+            assert pairs.lengths(split, name).tolist() == [len(one) for one in ids]
+            if split != "train":
+                assert pairs.text(split, name) == lines(text[stem], side)
+    assert pairs.manifest["splits"]["train"]["n_pairs"] == 200
+    assert len(pairs.subwords) == 300
+
+
+def test_gzip_is_the_same_set(raw, tmp_path):
+    folder = raw()
+    plain = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "one", str(folder))
+    for path in list(folder.iterdir()):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert ensure_pairs(MULTI30K, SETTINGS, tmp_path / "two", str(folder)).sha256 == plain.sha256
+    (folder / "train.en.gz").write_bytes((folder / "train.en.gz").read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"train\.en\.gz cannot be read"):
+        ensure_pairs(MULTI30K, SETTINGS, tmp_path / "three", str(folder))
+
+
+def test_what_cannot_serve_is_counted(raw, text, tmp_path):
+    odd = [("word " * 10_000, "Wort"), ("", "leer"), ("empty", "  "), ("a dog", "ein Hund " * 8)]
+    english = "".join(f"{row[0]}\n" for row in [*text["train"], *odd]).encode() + b"caf\xe9\n"
+    german = "".join(f"{row[1]}\n" for row in [*text["train"], *odd, ("", "Café")]).encode()
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(train__en=english, train__de=german)))
+    split = pairs.manifest["splits"]["train"]
+    assert split["skipped"] == {"empty": 2, "invalid_utf8": 1, "long": 1, "ratio": 1}
+    assert split["n_read"] == 205 and split["n_pairs"] == 200
+    assert pairs.subwords.decode([pairs.sequence("train", "source", 199)]) == [text["train"][199][0]]
+
+
+def test_only_newlines_end_lines_and_unknown_characters_survive(raw, text, tmp_path):
+    strange = "a\x0bdog\x85and\u2028a 🦊 „café“"
+    english = "".join(f"{row[0]}\n" for row in text["val"]) + strange  # and no newline at the end
+    german = "".join(f"{row[1]}\n" for row in text["val"]) + "Fuchs\r\n"
+    pairs = ensure_pairs(
+        MULTI30K, SETTINGS, tmp_path / "data", str(raw(val__en=english.encode(), val__de=german.encode()))
+    )
+    assert pairs.text("valid", "source")[20] == strange and pairs.text("valid", "target")[20] == "Fuchs"
+    assert pairs.subwords.decode([pairs.sequence("valid", "source", 20)])[0].endswith("🦊 „café“")
+
+
+def test_an_empty_line_of_test_is_kept(raw, text, tmp_path):
+    english = "".join(f"{row[0]}\n" for row in text["test_2016_flickr"]) + "\n"
+    german = "".join(f"{row[1]}\n" for row in text["test_2016_flickr"]) + "\n"
+    folder = raw(test_2016_flickr__en=english.encode(), test_2016_flickr__de=german.encode())
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(folder))
+    assert pairs.text("test", "target")[15] == "" and len(pairs.sequence("test", "source", 15)) == 0
+
+
+REFUSED = [
+    (
+        {"train__en": b"a dog\n"},
+        r"train\.en has 1 lines and .*train\.de 200: they are not parallel; fetch them again\.",
+    ),
+    ({"train__de": b"ein\n" * 207}, r"train\.en has 200 lines and .*train\.de 207: they are not parallel"),
+    ({"val__en": b"caf\xe9\n" * 20}, r"line 1 of .*val\.en or of its other side is not UTF-8 text; save it as UTF-8"),
+    (
+        {"val__en": b"a\n" * 19 + b"dog " * 10_000},
+        r"line 20 of .*val\.en or of its other side has 10,\d+ pieces, more than 4 times task\.max_pieces=40; raise",
+    ),
+    ({"train__en": b"\n" * 200}, r"train\.en has no pair of two lines to train on\."),
+    ({"train__en": b"he &apos;s here\n" * 200}, r"200 of 200 pairs of .*marks of Moses's tokenizer .*tokenized=true"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), REFUSED, ids=range(len(REFUSED)))
+def test_refused_in_one_sentence_with_nothing_left(raw, tmp_path, change, said):
+    with pytest.raises(DataError, match=said):
+        ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(**change)))
+    assert [path for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_missing_sides_splits_and_languages(raw, tmp_path):
+    data, folder = tmp_path / "data", raw()
+    (folder / "train.de").unlink()
+    with pytest.raises(DataError, match=r"raw has train\.en but not train\.de \(or \.gz\), its other side"):
+        ensure_pairs(MULTI30K, SETTINGS, data, str(folder))
+    (folder / "train.en").unlink()
+    with pytest.raises(DataError, match=r"raw has nothing for the train split; add train\.en and train\.de"):
+        ensure_pairs(MULTI30K, SETTINGS, data, str(folder))
+    for languages, said in (
+        (("en", "fr"), "has the languages en and de, not 'fr'"),
+        (("de", "de"), "not from de into it"),
+    ):
+        with pytest.raises(DataError, match=said):
+            ensure_pairs(MULTI30K, PairSettings(languages, 300, "bpe", 40, None, False), data, str(folder))
+    with pytest.raises(DataError, match=r"nowhere is not a folder; name the folder that holds train\.en, train\.de"):
+        ensure_pairs(MULTI30K, SETTINGS, data, "nowhere")
+    with pytest.raises(DataError, match=r"holds no file of WMT14 English-French; it should hold train\.en, train\.fr"):
+        (tmp_path / "empty").mkdir()
+        settings = PairSettings(("en", "fr"), 300, "bpe", 40, None, False)
+        ensure_pairs(WMT14_FRENCH, settings, data, str(tmp_path / "empty"))
+    with pytest.raises(DataError, match="Multi30k is not at hand and cannot be fetched, because it is on no hub; put"):
+        ensure_pairs(MULTI30K, SETTINGS, data, None)
+
+
+@pytest.mark.parametrize(("size", "said"), [(50, "at least 2"), (100_000, "at most ")])
+def test_a_vocabulary_that_cannot_be(raw, tmp_path, size, said):
+    settings = PairSettings(("en", "de"), size, "bpe", 40, None, False)
+    with pytest.raises(DataError, match=rf"{size:,} bpe pieces cannot be learnt .* task\.vocabulary_size {said}\d+\."):
+        ensure_pairs(MULTI30K, settings, tmp_path / "data", str(raw()))
+
+
+def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text(raw, tmp_path):
+    folder, data = raw(), tmp_path / "data"
+    other = PairSettings(("de", "en"), 290, "unigram", 40, None, False)
+    first, second = (ensure_pairs(MULTI30K, one, data, str(folder)) for one in (SETTINGS, other))
+    assert first.path != second.path
+    assert second.text("valid", "source") == first.text("valid", "target")
+    again = ensure_pairs(MULTI30K, SETTINGS, data, "nowhere")
+    assert again.sha256 == first.sha256
+
+
+def test_damage_is_seen(raw, tmp_path):
+    data = tmp_path / "data"
+    pairs = ensure_pairs(MULTI30K, SETTINGS, data, str(raw()))
+    path = place(MULTI30K, SETTINGS, data) / "valid.target.txt"
+    path.write_text(pairs.path.joinpath("valid.target.txt").read_text().replace("Hund", "Hand"))
+    with pytest.raises(DataError, match=r"valid\.target\.txt is damaged .*force=true"):
+        open_pairs(MULTI30K, SETTINGS, data)
+    path.unlink()
+    with pytest.raises(DataError, match=r"valid\.target\.txt is missing"):
+        open_pairs(MULTI30K, SETTINGS, data)
+    (path.parent / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
+        open_pairs(MULTI30K, SETTINGS, data)
+
+
+def parquet(folder: Path, rows: dict[str, list[tuple[str, str]]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(exist_ok=True)
+    for split, pairs in rows.items():
+        for shard in (0, 1):
+            table = pa.table({"translation": [{"de": de, "en": en} for en, de in pairs[shard::2]]})
+            pq.write_table(table, folder / f"{split}-0000{shard}-of-00002.parquet")
+
+
+def test_parquet_shards(tmp_path):
+    rows = {"train": made(200), "validation": made(10, 1), "test": made(8, 2)}
+    parquet(tmp_path / "raw", rows)
+    pairs = ensure_pairs(WMT14_GERMAN, SETTINGS, tmp_path / "data", str(tmp_path / "raw"))
+    assert pairs.text("valid", "target") == lines([*rows["validation"][0::2], *rows["validation"][1::2]], 1)
+    settings = PairSettings(("en", "fr"), 300, "bpe", 40, None, False)
+    with pytest.raises(DataError, match="has no column 'translation' with the languages en and fr"):
+        ensure_pairs(WMT14_FRENCH, settings, tmp_path / "data", str(tmp_path / "raw"))
+
+
+def test_subwords_are_learnt_from_every_kth_pair(raw, text, tmp_path, monkeypatch):
+    given, learn = [], pair_build.learn
+
+    def listening(lines, *settings):
+        given.extend(lines)
+        return learn(given, *settings)
+
+    monkeypatch.setattr(pair_build, "learn", listening)
+    monkeypatch.setattr(pair_build, "_SAMPLE", 60)
+    ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
+    assert given == [line for pair in text["train"][::4] for line in pair]
+
+
+MEASURE = r"""
+import re, sys
+from pathlib import Path
+from seqbench.data.pair_build import ensure_pairs
+from seqbench.data.pairs import PairSettings
+from seqbench.data.translation_sets import WMT14_GERMAN
+def peak():  # not getrusage's, which begins with that of the process that started this one
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
+before = peak()
+ensure_pairs(WMT14_GERMAN, PairSettings(("en", "de"), 300, "bpe", 250, 1.5, False), Path(sys.argv[2]), sys.argv[1])
+print(peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
+    used = []
+    for n in (20_000, 120_000):
+        parquet(tmp_path / f"raw{n}", {"train": made(2_000) * (n // 2_000), "validation": made(10), "test": made(10)})
+        code = f"import seqbench.data.pair_build as build; build._SAMPLE = 4_000\n{MEASURE}"
+        line = [sys.executable, "-c", code, str(tmp_path / f"raw{n}"), str(tmp_path / f"data{n}")]
+        used.append(float(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
+    assert used[1] < used[0] + 12  # MiB; the lines that are more would take 20
+
+
+def test_the_manifest_states_how_it_was_made(raw, tmp_path):
+    manifest = json.loads(
+        (ensure_pairs(MULTI30K, SETTINGS, tmp_path / "d", str(raw())).path / "manifest.json").read_text()
+    )
+    assert manifest["settings"]["subword"] == "bpe" and manifest["normalisation"] == "nmt_nfkc"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"subword": "words"}, "task.subword is one of bpe, unigram, not 'words'"),
+        ({"max_pieces": 0}, "task.max_pieces and task.vocabulary_size are at least 1"),
+        ({"max_ratio": 0.5}, "task.max_ratio is at least 1, or null, not 0.5"),
+    ],
+)
+def test_settings_that_cannot_be(wrong, said):
+    plain = {"languages": ("en", "de"), "vocabulary_size": 300, "subword": "bpe", "max_pieces": 9, "max_ratio": None}
+    with pytest.raises(ValueError, match=said):
+        PairSettings(**{**plain, "tokenized": False, **wrong})
