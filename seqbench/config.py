@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,6 +57,7 @@ class NetworkConfig:
     cutoffs: list[int] = field(default_factory=list)  # of an adaptive one: edges of its bands of words
     div_value: float = 4.0  # by which each band of it is narrower than the one before
     tied: bool = False  # the head shares the embedding's weights
+    shared_embedding: bool = False  # source and target of a translation share one
     dropout_words: float = 0.0  # of whole words of a batch
     dropout_input: float = 0.0
     dropout_output: float = 0.0
@@ -69,6 +71,7 @@ class TrainConfig:
     eval_every: int | None = None  # in steps; null: once an epoch
     stop_below: float | None = None  # stop once the selection metric on valid is below
     select: str = "best"  # weights that are tested: best on valid | last
+    average_last: int = 1  # with select=last: the mean of the weights at so many last evaluations
     accumulate: int = 1  # batches a step
     grad_clip: float | None = None  # global norm of the gradient of the mean loss
     precision: str = "fp32"  # fp32 | bf16 | fp16, the latter two by autocast
@@ -146,8 +149,17 @@ def hashed(config: Config) -> dict[str, Any]:
     everything = asdict(config)
     kept = {name: everything[name] for name in (*PLUGGABLE[:-1], "network", "train", "seed")}
     kept["train"] = {key: value for key, value in kept["train"].items() if key not in NOT_IN_HASH}
-    kept["model"] = {key: value for key, value in kept["model"].items() if key not in NOT_IN_HASH}
+    kept["model"] = _without_machine(kept["model"])
     return kept
+
+
+def _without_machine(node: dict[str, Any]) -> dict[str, Any]:
+    """A model's settings, and those of the nodes within it, that may change results."""
+    return {
+        key: _without_machine(value) if isinstance(value, dict) else value
+        for key, value in node.items()
+        if key not in NOT_IN_HASH
+    }
 
 
 def run_id(config: Config) -> str:
@@ -168,11 +180,14 @@ def check(config: Config) -> None:
     train = config.train
     if (train.max_steps is None) == (train.max_epochs is None):
         raise ConfigError("Give exactly one of train.max_steps and train.max_epochs.")
+    if train.average_last > 1 and train.select != "last":
+        raise ConfigError(f"train.average_last={train.average_last} needs train.select=last, not {train.select}.")
     for path, value in [
         ("train.max_steps", train.max_steps),
         ("train.max_epochs", train.max_epochs),
         ("train.eval_every", train.eval_every),
         ("train.accumulate", train.accumulate),
+        ("train.average_last", train.average_last),
         ("train.nproc", train.nproc),
         ("train.threads", train.threads),
         ("train.grad_clip", train.grad_clip),
@@ -187,19 +202,28 @@ def check_node(name: str, node: Any) -> None:
     """Hold one pluggable node against its constructor."""
     if not isinstance(node, dict) or "_target_" not in node:
         raise ConfigError(f"{name} needs a _target_ and its arguments; choose a file of conf/{name}/.")
-    signature, hints = signature_of(name, node["_target_"])
+    _check_arguments(name, name, node)
+
+
+def _check_arguments(name: str, path: str, node: dict[str, Any]) -> None:
+    """Hold the arguments of a node at `path`, which lies in the pluggable `name`, against its constructor's."""
+    signature, hints = signature_of(path, node["_target_"])
     settings = {key: value for key, value in node.items() if key != "_target_"}
     if name == "optimizer":
         _check_groups(node["_target_"], settings.pop("groups", {}))
     expected = [key for key in signature if key not in DERIVED[name]]
     for key, value in settings.items():
         if key not in expected:
-            hint = _hint(key, expected, f"{name}.")
-            raise ConfigError(f"{name}.{key} is not an argument of {node['_target_']}{hint}.")
-        _check_type(f"{name}.{key}", value, hints.get(key))
+            hint = _hint(key, expected, f"{path}.")
+            raise ConfigError(f"{path}.{key} is not an argument of {node['_target_']}{hint}.")
+        if get_origin(hints.get(key)) is Callable:
+            if not isinstance(value, dict) or "_target_" not in value:
+                raise ConfigError(f"{path}.{key} needs a _target_ and its arguments: {name}@{path}.{key}=<a {name}>.")
+            _check_arguments(name, f"{path}.{key}", value)
+        _check_type(f"{path}.{key}", value, hints.get(key))
     for key in expected:
         if key not in settings:
-            raise ConfigError(f"{name}.{key} is missing: {node['_target_']} needs it in its YAML.")
+            raise ConfigError(f"{path}.{key} is missing: {node['_target_']} needs it in its YAML.")
 
 
 def signature_of(name: str, target: str) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:

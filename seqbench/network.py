@@ -128,6 +128,7 @@ def build_network(
     cutoffs: Sequence[int],
     div_value: float,
     tied: bool,
+    shared_embedding: bool,
     dropout_words: float,
     dropout_input: float,
     dropout_output: float,
@@ -135,7 +136,9 @@ def build_network(
 ) -> Network:
     """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "adaptive" (in
     bands, heads/adaptive.py), "one_hot", or "auto": what the task's protocol says. `tied` hands it to the head, which
-    shares its weights."""
+    shares its weights; `shared_embedding` is for translation."""
+    if shared_embedding:
+        raise ValueError("network.shared_embedding=true is for translation, which has a source and a target")
     if io.n_tokens is None:
         table, d_input = None, io.n_features or 1
     elif embedding == "one_hot" or (embedding == "auto" and io.one_hot):
@@ -149,6 +152,8 @@ def build_network(
     if tied and table is None:
         raise ValueError("network.tied=true needs an embedding to share, and this task's inputs have none")
     backbone = make_backbone(d_input)
+    if not isinstance(backbone, Backbone):
+        raise ValueError(f"{type(backbone).__name__} is an encoder and a decoder: a model for translation alone")
     head = make_head(backbone.d_output, io.n_outputs, table if tied else None)
     return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
 

@@ -1,6 +1,7 @@
 """What every layer of the house shares: a batch, the backbone's contract, state helpers.
 
-Shape suffixes used throughout: B batch, T time, D features, H hidden size, C classes, N targets (flattened B and T).
+Shape suffixes used throughout: B batch, T time, S source positions, D features, H hidden size, C classes, N targets
+(flattened B and T).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ class Batch:
     `valid_BT` marks the targets that are scored (None: all of them). `reset` is true where the carried state must be
     dropped, because this batch does not continue the one before it. `lr_scale` multiplies the learning rate of the step
     that begins with this batch: a task whose batches differ in length may make up for it there.
+
+    For translation `source` is (B, S) ids, `source_valid_BS` marks those that are no padding, `inputs` are the targets
+    one step later, <s> first, and `rows_B` are the pairs' numbers, unique over the splits.
     """
 
     inputs: Tensor
@@ -30,6 +34,9 @@ class Batch:
     valid_BT: Tensor | None = None
     reset: bool = True
     lr_scale: float = 1.0
+    source: Tensor | None = None
+    source_valid_BS: Tensor | None = None
+    rows_B: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -42,8 +49,19 @@ class Batch:
         return self.targets.shape[0] * self.targets.shape[1]
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        valid_BT = None if self.valid_BT is None else function(self.valid_BT)
-        return Batch(function(self.inputs), function(self.targets), valid_BT, self.reset, self.lr_scale)
+        def optional(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else function(tensor)
+
+        return Batch(
+            function(self.inputs),
+            function(self.targets),
+            optional(self.valid_BT),
+            self.reset,
+            self.lr_scale,
+            optional(self.source),
+            optional(self.source_valid_BS),
+            optional(self.rows_B),
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,9 @@ class TaskIO:
 
     `n_tokens` is the input vocabulary (None: real-valued inputs of `n_features`), `n_outputs` the classes or real
     outputs, `one_hot` whether the task's protocol feeds tokens one-hot rather than embedded, `selection` the metric on
-    the valid split that picks the best checkpoint (lower is better).
+    the valid split that picks the best checkpoint (lower is better). Translation reads `n_source_tokens` (None: the
+    task has no source), which are the same tokens where the `shared_vocabulary` says so, and knows the ids of <pad>,
+    <s> and </s>.
     """
 
     n_outputs: int
@@ -60,6 +80,11 @@ class TaskIO:
     n_features: int | None = None
     one_hot: bool = False
     selection: str = "nll"
+    n_source_tokens: int | None = None
+    shared_vocabulary: bool = False
+    pad: int = 0
+    bos: int = 1
+    eos: int = 2
 
 
 class Backbone(nn.Module):
@@ -87,6 +112,32 @@ class Backbone(nn.Module):
     def diagnostics(self) -> dict[str, tuple[float, float]]:
         """What the model tells of itself, name -> (sum, count) since it was last asked: always the same names, so that
         processes can add them up."""
+        return {}
+
+
+class EncoderDecoder(nn.Module):
+    """A model that reads a source and says a target. `encode(x, valid)` maps (B, S, d_input) features and what of them
+    is no padding to (memory, aux). `decode(x, memory, state)` maps (B, T, d_input) features of the target so far to
+    (y_BTD, state, aux), causally, and goes on from `state` (None: the start). Memory and state are batch-first pytrees;
+    padding of the source changes nothing, D is `d_output`, and aux is as a backbone's.
+
+    The state is a dict whose "coverage" (B, S) sums the attention that each source position has had so far. `parts` are
+    the backbones that it is made of, to be told of steps and asked for diagnostics.
+    """
+
+    d_output: int
+
+    def parts(self) -> list[Backbone]:
+        return []
+
+    def encode(self, x_BSD: Tensor, valid_BS: Tensor) -> tuple[State, Tensor | None]:
+        raise NotImplementedError
+
+    def decode(self, x_BTD: Tensor, memory: State, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        raise NotImplementedError
+
+    def parameter_groups(self) -> dict[str, ParameterGroup]:
+        """As a backbone's."""
         return {}
 
 

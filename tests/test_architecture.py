@@ -15,6 +15,7 @@ ORDER = [
     {"types"},
     {"models", "heads", "optim", "data"},
     {"network"},
+    {"seq2seq"},
     {"evaluation"},
     {"tasks"},
     {"config", "compose"},

@@ -39,7 +39,7 @@ class Hebbian(Softmax):
     ):
         if not 0 <= floor <= 1:
             raise ValueError(f"floor is between 0 and 1, not {floor}")
-        super().__init__(d_input, n_outputs, bias, init_range, vocab_chunk, target_chunk, embedding)
+        super().__init__(d_input, n_outputs, bias, init_range, vocab_chunk, target_chunk, embedding=embedding)
         self.floor, self.until, self.rescale = floor, until, rescale
         self.steps_seen: Tensor
         self.register_buffer("steps_seen", torch.zeros(n_outputs, dtype=torch.long))

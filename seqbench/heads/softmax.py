@@ -5,6 +5,7 @@ Shapes: N targets, D features, C classes.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,6 +20,9 @@ class Softmax(Head):
 
     With `vocab_chunk` the loss is computed over so many classes at a time, with `target_chunk` for so many targets, and
     the (N, C) logits never exist (heads/chunked.py). A learned `embedding` of D columns is V itself.
+
+    With `label_smoothing` e the training loss is the cross entropy with 1 - e of the target and e of the uniform
+    distribution over all C classes (Szegedy et al. 2016, arXiv 1512.00567). What is evaluated is the plain one.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class Softmax(Head):
         init_range: float | None = None,
         vocab_chunk: int | None = None,
         target_chunk: int | None = None,
+        label_smoothing: float = 0.0,
         embedding: nn.Module | None = None,
     ):
         super().__init__()
@@ -37,6 +42,9 @@ class Softmax(Head):
         for name, chunk in (("vocab_chunk", vocab_chunk), ("target_chunk", target_chunk)):
             if chunk is not None and chunk < 1:
                 raise ValueError(f"{name} is at least 1, or null, not {chunk}")
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is at least 0 and below 1, not {label_smoothing}")
+        self.label_smoothing = label_smoothing
         self.linear = nn.Linear(d_input, n_outputs, bias=bias)
         self.vocab_chunk, self.target_chunk = vocab_chunk, target_chunk
         for parameter in self.linear.parameters():
@@ -54,12 +62,30 @@ class Softmax(Head):
         return self.linear if self.vocab_chunk is None and self.target_chunk is None else None
 
     def losses(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
-        """(N,) negative log-likelihoods in nats."""
+        """(N,) negative log-likelihoods in nats; smoothed while training."""
+        e = self.label_smoothing if self.training else 0.0
+        if e and self.readout is None:
+            return self._plain(z_NC, target_N) + e * self._lead(z_NC, target_N)
+        if e:
+            log_p_NC = log_softmax(z_NC)
+            return F.nll_loss(log_p_NC, target_N, reduction="none") * (1 - e) - e * log_p_NC.mean(1)
+        return self._plain(z_NC, target_N)
+
+    def _plain(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
         if self.vocab_chunk is not None:
             return losses_by_words(z_NC, self.linear.weight, self.linear.bias, target_N, self.vocab_chunk)
         if self.target_chunk is not None:
             return losses_by_targets(z_NC, self.linear.weight, self.linear.bias, target_N, self.target_chunk)
         return F.nll_loss(self.log_probs(z_NC), target_N, reduction="none")
+
+    def _lead(self, y_ND: Tensor, target_N: Tensor) -> Tensor:
+        """(N,) the target's logit less the mean of all: what smoothing e adds to the loss, e times. It needs no other
+        logits, for the mean is the mean row's."""
+        with torch.autocast(y_ND.device.type, enabled=False):
+            weight_CD, bias_C = self.linear.weight, self.linear.bias
+            row_ND = F.embedding(target_N, weight_CD) - weight_CD.mean(0)
+            lead_N = (y_ND.to(row_ND.dtype) * row_ND).sum(1)
+            return lead_N if bias_C is None else lead_N + bias_C[target_N] - bias_C.mean()
 
     def log_probs(self, z_NC: Tensor) -> Tensor:
         """(N, C) log-probabilities."""

@@ -85,3 +85,28 @@ def test_tied_weights_are_one_matrix():
     assert head.linear.weight is embedding.weight
     with pytest.raises(ValueError, match=r"network\.d_embed, 5"):
         Softmax(D + 1, V, embedding=embedding)
+
+
+SMOOTHED = [{}, {"vocab_chunk": 10}, {"target_chunk": 3}, {"bias": False, "target_chunk": 3}]
+
+
+@pytest.mark.parametrize("setting", SMOOTHED)
+def test_smoothed_labels_are_torchs_in_training_and_plain_in_evaluation(setting):
+    head = Softmax(D, V, label_smoothing=0.1, **setting).double()
+    h, target = draw(N, D).requires_grad_(), torch.tensor([0, 22, 5, 6, 7, 8, 22])
+    z = F.linear(h, head.linear.weight, head.linear.bias)
+    given = h if head.readout is None else head.readout(h)
+    for training, e in ((True, 0.1), (False, 0.0)):
+        expected = F.cross_entropy(z, target, reduction="none", label_smoothing=e)
+        ours = head.train(training).losses(given, target)
+        torch.testing.assert_close(ours, expected)
+        leaves = (h, *head.parameters())
+        torch.testing.assert_close(
+            torch.autograd.grad(ours.sum(), leaves, retain_graph=True),
+            torch.autograd.grad(expected.sum(), leaves, retain_graph=True),
+        )
+
+
+def test_a_smoothing_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="label_smoothing is at least 0 and below 1, not 1"):
+        Softmax(D, V, label_smoothing=1.0)
