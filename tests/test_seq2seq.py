@@ -1,0 +1,242 @@
+"""The contract that every encoder-decoder keeps: what it says step by step is what it is trained on, padding changes
+nothing, sentences do not mix. A new one is one more row of MODELS."""
+
+import dataclasses
+import io
+
+import pytest
+import torch
+
+from seqbench.heads.softmax import Softmax
+from seqbench.models.composed import Composed
+from seqbench.models.convs2s import ConvS2S
+from seqbench.models.deq_transformer import DEQTransformer
+from seqbench.models.gated_cnn import GatedCNN
+from seqbench.models.gnmt import GNMT
+from seqbench.models.gru import GRU
+from seqbench.models.kru import KRU
+from seqbench.models.lstm import LSTM
+from seqbench.models.scornn import SCORNN
+from seqbench.models.transformer import Transformer
+from seqbench.models.translation_transformer import TranslationTransformer
+from seqbench.seq2seq import Seq2Seq, build_seq2seq
+from seqbench.types import Batch, TaskIO, tree_map, tree_zip
+
+V, D = 13, 6
+IO = TaskIO(n_outputs=V, n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
+EXACT = {"forward_steps": 60, "forward_tolerance": 1e-13, "backward_steps": 60, "backward_tolerance": 1e-13}
+PLAIN = {"dropout_words": 0.0, "dropout_input": 0.0, "dropout_output": 0.0, "init_range": 0.5}
+
+
+def led_by_input(model):
+    """An input that outweighs what a layer does to z: then there is one fixed point."""
+    with torch.no_grad():
+        model.block.inject.weight *= 40
+    return model
+
+
+def composed(backbone, **settings):
+    return lambda d: Composed(d, backbone, backbone, **{"d_attention": 5, **settings})
+
+
+MODELS = {
+    "lstm": composed(lambda d: LSTM(d, 8, n_layers=2)),
+    "gru-general": composed(lambda d: GRU(d, 8), attention="general", d_combined=7),
+    "lstm-dot": composed(lambda d: LSTM(d, 8), attention="dot", bidirectional=False),
+    "scornn": composed(lambda d: SCORNN(d, 8, n_negative=4, input_init_range=0.5)),
+    "kru": composed(lambda d: KRU(d, 8, input_init_range=0.5, unitary_weight=0.1)),
+    "gated-cnn": composed(lambda d: GatedCNN(d, [[8, 4], [6, 3]])),
+    "transformer-xl": composed(lambda d: Transformer(d, 8, n_layers=2, n_heads=2, d_inner=6, span=20, dropout=0.0)),
+    "deq": composed(lambda d: led_by_input(DEQTransformer(d, 8, n_heads=2, d_inner=6, span=20, init_std=0.3, **EXACT))),
+    "lstm-to-gated-cnn": lambda d: Composed(d, lambda d: LSTM(d, 4), lambda d: GatedCNN(d, [[8, 3]]), d_attention=5),
+    "transformer": lambda d: TranslationTransformer(d, d, n_heads=2, n_layers=2, d_ff=12, dropout=0.0),
+    "transformer-pre": lambda d: TranslationTransformer(d, d, n_heads=3, n_layers=2, d_ff=12, dropout=0.0, norm="pre"),
+    "convs2s": lambda d: ConvS2S(
+        d, [[8, 3], [8, 5], [6, 1]], [[8, 3], [6, 4]], d_hidden=7, dropout=0.0, max_positions=6
+    ),
+    "gnmt": lambda d: GNMT(d, 8, n_layers=4, dropout=0.0, init_range=0.5),
+}
+
+
+def network(name, **changed) -> Seq2Seq:
+    torch.manual_seed(0)
+    settings = {"embedding": "learned", "d_embed": D, "shared_embedding": False, "tied": False, **PLAIN, **changed}
+    return build_seq2seq(IO, MODELS[name], lambda d, c, e: Softmax(d, c, embedding=e), **settings).double().eval()
+
+
+@pytest.fixture(params=MODELS)
+def net(request):
+    return network(request.param)
+
+
+def batch(lengths=(5, 3, 4), n_target=9, padding=0) -> Batch:
+    draw = torch.Generator().manual_seed(1)
+    n_source = max(lengths) + padding
+    source = torch.randint(4, V, (len(lengths), max(lengths)), generator=draw)
+    source = torch.nn.functional.pad(source, (0, padding), value=7)
+    valid_BS = torch.arange(n_source) < torch.tensor(lengths)[:, None]
+    ids = torch.randint(4, V, (len(lengths), n_target + 1), generator=draw)
+    ids[:, 0] = IO.bos
+    valid_BT = torch.arange(n_target) < torch.tensor([n_target, n_target - 2, n_target - 1])[: len(lengths), None]
+    return Batch(ids[:, :-1], ids[:, 1:], valid_BT, source=source, source_valid_BS=valid_BS)
+
+
+def log_probs(net, given):
+    y_BTD, _ = net.features(given)
+    return net.head.log_probs(net._readout(y_BTD.flatten(0, 1))).unflatten(0, y_BTD.shape[:2])
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)  # float64, a few hundred operations
+
+
+def stepped(net, given):
+    state, outputs = net.start(given.source, given.source_valid_BS), []
+    for token_B in given.inputs.unbind(1):
+        log_p_BV, state = net.step(token_B, state)
+        outputs.append(log_p_BV)
+    return torch.stack(outputs, 1), state
+
+
+def test_step_by_step_equals_teacher_forcing(net):
+    given = batch()
+    close(stepped(net, given)[0], log_probs(net, given))
+    loss = -log_probs(net, given).gather(2, given.targets.unsqueeze(2)).squeeze(2)[given.valid_BT].sum()
+    close(net(given)[0], loss)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (3, 5), (2, 3, 8)])
+def test_in_chunks_equals_whole(net, cuts):
+    given = batch()
+    memory, _ = net.backbone.encode(net._embedded(net.source_embedding, given.source), given.source_valid_BS)
+    x_BTD, state, outputs = net._embedded(net.target_embedding, given.inputs), None, []
+    for first, end in zip((0, *cuts), (*cuts, 9), strict=True):
+        y_BTD, state, _ = net.backbone.decode(x_BTD[:, first:end], memory, state)
+        outputs.append(y_BTD)
+    close(torch.cat(outputs, 1), net.features(given)[0])
+
+
+def test_the_state_is_batch_first_and_can_be_reordered(net):
+    given, order = batch(), torch.tensor([2, 0, 1])
+    _, state = stepped(net, given)
+    tree_map(lambda tensor: (tensor.shape[0] == 3) or pytest.fail(f"{tensor.shape}"), state)
+    token_B = torch.tensor([5, 6, 7])
+    expected, after = net.step(token_B, state)
+    found, reordered = net.step(token_B[order], tree_map(lambda tensor: tensor[order], state))
+    close(found, expected[order])
+    tree_zip(lambda pair: close(pair[0], pair[1][order]), [reordered, after])
+
+
+def test_padding_changes_nothing(net):
+    given, padded = batch(), batch(padding=4)
+    expected = log_probs(net, given)
+    close(log_probs(net, padded), expected)
+    close(stepped(net, padded)[0], expected)
+
+
+def test_sentences_do_not_mix(net):
+    given = batch()
+    one = given.map(lambda tensor: tensor[1:2])
+    one = dataclasses.replace(one, source=one.source[:, :3], source_valid_BS=one.source_valid_BS[:, :3])
+    close(log_probs(net, one)[0], log_probs(net, given)[1])
+
+
+def test_causal_and_the_source_matters(net):
+    given, changed = batch(), batch()
+    changed.inputs[:, 4:] = 3
+    before, after = log_probs(net, given), log_probs(net, changed)
+    close(before[:, :4], after[:, :4])
+    assert (before[:, 4:] - after[:, 4:]).abs().max() > 1e-6
+    changed = batch()
+    changed.source[:, 0] = 3
+    difference = (log_probs(net, changed) - before).abs().amax((1, 2))
+    assert (difference > 1e-7).all()
+
+
+def test_coverage_sums_the_attention_to_valid_positions(net):
+    given = batch(padding=2)
+    _, state = stepped(net, given)
+    coverage_BS = state["target"]["coverage"]
+    close(coverage_BS.sum(1), torch.full((3,), 9.0, dtype=torch.float64))  # one for each target position
+    assert (coverage_BS[~given.source_valid_BS] == 0).all()
+    memory, _ = net.backbone.encode(net._embedded(net.source_embedding, given.source), given.source_valid_BS)
+    _, whole, _ = net.backbone.decode(net._embedded(net.target_embedding, given.inputs), memory)
+    close(whole["coverage"], coverage_BS)
+
+
+def test_every_parameter_has_a_gradient(net):
+    loss, _, aux = net.train()(batch())
+    (loss + (0 if aux is None else aux)).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        # softmax does not see what is added to all scores alike: biases of keys; an even map's first gradient may be 0
+        assert parameter.grad.abs().max() > 0 or name.endswith("key.bias"), name
+
+
+def test_the_loss_falls(net):
+    net, given = net.float().train(), batch()
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=0.01), []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss, _, aux = net(given)
+        (loss / given.count() + (0 if aux is None else aux)).backward()
+        optimizer.step()
+        losses.append(float(loss.detach()) / given.count())
+    assert losses[-1] < losses[0] - 0.5
+
+
+def test_save_and_load(net, request):
+    buffer = io.BytesIO()
+    torch.save(net.state_dict(), buffer)
+    buffer.seek(0)
+    other = network(request.node.callspec.params["net"])
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    other.load_state_dict(torch.load(buffer, weights_only=True))
+    assert torch.equal(log_probs(other, batch()), log_probs(net, batch()))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_autocast(name):
+    net, given = network(name).float(), batch()
+    expected = log_probs(net, given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = log_probs(net, given)
+        stepwise, _ = stepped(net, given)
+        loss = net(given)[0]
+    for one in (found, stepwise):
+        torch.testing.assert_close(one.float(), expected, rtol=0.1, atol=0.3)  # bfloat16 keeps 8 bits
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+
+
+def test_one_embedding_for_all_is_counted_once():
+    own = network("transformer")
+    shared = network("transformer", shared_embedding=True, tied=True)
+    assert own.count_parameters()["total"] - shared.count_parameters()["total"] == 2 * V * D
+    assert shared.source_embedding.weight is shared.head.linear.weight
+
+
+def test_group_rates_of_encoder_and_decoder():
+    groups = network("scornn").parameter_groups()
+    assert len(groups["recurrent"].parameters) == 3 and groups["recurrent"].lr_scale == 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"embedding": "adaptive"}, "translation reads a learned embedding, not network.embedding=adaptive"),
+        ({"d_embed": 8}, "network.d_embed is the model's width: 6, not 8"),
+    ],
+)
+def test_mistakes(change, said, monkeypatch):
+    monkeypatch.setitem(MODELS, "narrow", lambda d: TranslationTransformer(d, 6, n_heads=2, n_layers=1, d_ff=12))
+    with pytest.raises(ValueError, match=said):
+        network("narrow", **change)
+
+
+def test_a_backbone_alone_does_not_translate(monkeypatch):
+    monkeypatch.setitem(MODELS, "alone", lambda d: LSTM(d, 8))
+    with pytest.raises(ValueError, match="LSTM has no decoder"):
+        network("alone")
