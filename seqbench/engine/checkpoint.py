@@ -1,4 +1,5 @@
-"""Checkpoints: atomic, checksummed, the last two and the best kept.
+"""Checkpoints: atomic, checksummed, the last two and the best kept, and those of the last evaluations if their weights
+will be averaged.
 
 A file is `<kind>-<step>-<sha256, 12 digits>.pt`: the checksum is part of the name, so a file and its checksum appear in
 one rename and cannot disagree by accident of timing. Loading unpickles tensors and plain containers only.
@@ -22,20 +23,25 @@ KEPT = 2
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`. `say` prints a line."""
+    """The checkpoints of one run, in `folder`. `say` prints a line; `n_averaged` evaluations are kept."""
 
-    def __init__(self, folder: Path, say=print):
-        self.folder, self.say = folder, say
+    def __init__(self, folder: Path, say=print, n_averaged: int = 1):
+        self.folder, self.say, self.n_averaged = folder, say, n_averaged
 
-    def save(self, payload: dict[str, Any], step: int, best: bool) -> None:
+    def save(self, payload: dict[str, Any], step: int, best: bool, evaluated: bool = False) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
         lost."""
+        averaged = evaluated and self.n_averaged > 1
         with self._written(payload, step) as (file, name):
             if best:  # first, so that a run killed in between has it, or makes it again from the step before
                 _link(file, self.folder / f"best-{name}")
+            if averaged:
+                _link(file, self.folder / f"evaluated-{name}")
             os.replace(file, self.folder / f"step-{name}")
         if best:
             self._drop_best_but(name)
+        if averaged:
+            self._drop_evaluated(name)
         _sync_folder(self.folder)
         for old in self._steps()[:-KEPT]:
             old.unlink()
@@ -66,6 +72,14 @@ class Checkpoints:
             if path.name != f"best-{name}":
                 path.unlink()
 
+    def _drop_evaluated(self, name: str) -> None:
+        """All but this one and the `n_averaged` - 1 before it."""
+        for path in self.folder.glob(f"evaluated-{name.partition('-')[0]}-*.pt"):
+            if path.name != f"evaluated-{name}":
+                path.unlink()  # of the same step, before the run was resumed
+        for path in sorted(self.folder.glob("evaluated-*.pt"))[: -self.n_averaged]:
+            path.unlink()
+
     def load_last(self) -> dict[str, Any] | None:
         """The newest sound checkpoint; None where there is no checkpoint at all."""
         paths = self._steps()
@@ -87,6 +101,26 @@ class Checkpoints:
         if payload is None:
             raise UserError(f"The best checkpoint, {paths[-1]}, is damaged; force=true trains the run again.")
         return payload
+
+    def load_selected(self, select: str) -> dict[str, Any] | None:
+        """The best checkpoint, or, with `n_averaged`, the last one with the mean of the weights at so many evaluations,
+        or at all if there are fewer. None: a run's last weights are tested as they are."""
+        if select == "best":
+            return self.load_best()
+        paths = sorted(self.folder.glob("evaluated-*.pt"))
+        last = self.load_last()
+        if self.n_averaged == 1 or last is None or not paths:
+            return None
+        total: dict[str, torch.Tensor] = {}
+        for path in paths:
+            payload = _read(path)
+            if payload is None:
+                raise UserError(f"A checkpoint to be averaged, {path}, is damaged; force=true trains the run again.")
+            for name, tensor in payload["network"].items():
+                total[name] = total[name] + tensor.double() if name in total else tensor.double()
+        mean = {name: (total[name] / len(paths)).to(tensor.dtype) for name, tensor in last["network"].items()}
+        whole = {name: tensor for name, tensor in last["network"].items() if not tensor.is_floating_point()}
+        return {**last, "network": {**mean, **whole}}
 
     def _steps(self) -> list[Path]:
         return sorted(self.folder.glob("step-*.pt"))

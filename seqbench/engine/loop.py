@@ -43,7 +43,7 @@ def fit(run: Run) -> None:
             _evaluate(run)
         if saves:
             state.seconds = time.perf_counter() - started
-            save(run, best=evaluates and state.best_step() == state.step)
+            save(run, evaluates, best=evaluates and state.best_step() == state.step)
 
 
 def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:

@@ -29,6 +29,7 @@ from seqbench.errors import UserError
 from seqbench.network import Network, build_network
 from seqbench.optim.groups import build_optimizer
 from seqbench.report.ledger import write_record
+from seqbench.seq2seq import Seq2Seq, build_seq2seq
 from seqbench.tasks.task import Task
 
 
@@ -47,15 +48,21 @@ def data_folder(config: Config) -> Path:
 
 
 def instantiate(name: str, node: dict[str, Any], **derived: Any) -> Any:
-    """The node's target with its arguments and those derived ones that its constructor takes. A `ValueError` of the
-    constructor is the user's mistake."""
+    """The node's target with its arguments and those derived ones that its constructor takes. A node within it becomes
+    a function that makes it, given an input width. A `ValueError` of the constructor is the user's mistake."""
     target = locate(name, node["_target_"])
-    settings = {key: value for key, value in node.items() if key != "_target_"}
+    settings = {key: _maker(f"{name}.{key}", value) for key, value in node.items() if key != "_target_"}
     accepted = inspect.signature(target).parameters
     try:
         return target(**settings, **{key: value for key, value in derived.items() if key in accepted})
     except ValueError as error:
         raise ConfigError(f"{name}: {error}.") from error
+
+
+def _maker(name: str, value: Any) -> Any:
+    if isinstance(value, dict) and "_target_" in value:
+        return lambda d_input: instantiate(name, value, d_input=d_input)
+    return value
 
 
 def build_task(config: Config) -> Task:
@@ -79,7 +86,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
         schedule=schedule,
         world=world,
         log=log,
-        checkpoints=Checkpoints(folder / "checkpoints", log.say),
+        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last),
         scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
         evaluation=instantiate("evaluation", config.evaluation),
         settings=config.train,
@@ -91,25 +98,27 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     )
 
 
-def _build_network(config: Config, task: Task) -> Network:
+def _build_network(config: Config, task: Task) -> Network | Seq2Seq:
     def make_head(d_input: int, n_outputs: int, embedding: nn.Module | None):
         if embedding is not None and "embedding" not in inspect.signature(locate("head", target)).parameters:
             raise ConfigError(f"network.tied=true: {target} cannot share an embedding's weights.")
         return instantiate("head", config.head, d_input=d_input, n_outputs=n_outputs, embedding=embedding)
 
-    target = config.head["_target_"]
+    def make_backbone(d_input: int):
+        return instantiate("model", config.model, d_input=d_input)
+
+    target, settings = config.head["_target_"], asdict(config.network)
     try:
-        return build_network(
-            task.io,
-            lambda d_input: instantiate("model", config.model, d_input=d_input),
-            make_head,
-            **asdict(config.network),
-        )
+        if task.io.n_source_tokens is None:
+            return build_network(task.io, make_backbone, make_head, **settings)
+        for name in ("cutoffs", "div_value"):  # of an adaptive embedding, which a translation's is not
+            del settings[name]
+        return build_seq2seq(task.io, make_backbone, make_head, **settings)
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
 
 
-def _build_optimizer(config: Config, network: Network):
+def _build_optimizer(config: Config, network: Network | Seq2Seq):
     def make(target, parameters, settings):
         node = {"_target_": target or config.optimizer["_target_"], **settings}
         return instantiate("optimizer", node, params=parameters)
@@ -167,10 +176,10 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
 def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     run.world.barrier()
     tested_step, weights = run.progress.step, run.optimizer.averaged()
-    if config.train.select == "best":
-        best = run.checkpoints.load_best()
-        run.network.load_state_dict(best["network"])
-        tested_step, weights = Progress(**best["progress"]).step, contextlib.nullcontext()  # it holds the averages
+    selected = run.checkpoints.load_selected(config.train.select)
+    if selected is not None:
+        run.network.load_state_dict(selected["network"])
+        tested_step, weights = Progress(**selected["progress"]).step, contextlib.nullcontext()  # it holds the averages
     with weights:
         metrics = {split: evaluate(run, split, run.evaluation) for split in ("valid", "test")}
     if not run.world.leads:

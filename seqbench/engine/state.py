@@ -13,6 +13,7 @@ from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
 from seqbench.network import Network
 from seqbench.optim.groups import GroupedOptimizer
+from seqbench.seq2seq import Seq2Seq
 from seqbench.tasks.task import Task
 from seqbench.types import State
 
@@ -41,7 +42,7 @@ class Run:
     """Everything the loop works on, built by `run.py`."""
 
     task: Task
-    network: Network
+    network: Network | Seq2Seq
     trained: nn.Module  # `network`, or its wrapper for several processes
     optimizer: GroupedOptimizer
     schedule: Any
@@ -63,7 +64,7 @@ class Run:
         return torch.autocast(self.world.device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def save(run: Run, best: bool) -> None:
+def save(run: Run, evaluated: bool, best: bool) -> None:
     """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state. The best
     one holds the weights that were evaluated, which an optimizer that averages does not train."""
     carry = run.world.gather_state(run.progress.carry)
@@ -83,7 +84,7 @@ def save(run: Run, best: bool) -> None:
             if differs:  # before the other, or a run killed in between would go on without it
                 run.checkpoints.save_best(payload, run.progress.step)
                 best = False
-    run.checkpoints.save(payload, run.progress.step, best)
+    run.checkpoints.save(payload, run.progress.step, best, evaluated)
 
 
 def restore(run: Run, payload: dict[str, Any]) -> None:
