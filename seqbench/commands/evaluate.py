@@ -57,21 +57,22 @@ def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
     from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
     from seqbench.engine.run import build, build_task
+    from seqbench.evaluation.beam import Beam
 
     task = build_task(config)
     world = World(config.train)
     run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True, task.io.selection), task, folder)
-    if config.train.select == "best":
-        payload = run.checkpoints.load_best()
-    elif (payload := run.checkpoints.load_last()) is None:
-        raise UserError(f"There is no checkpoint in {folder}; train the run first.")
-    else:
-        run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; the best one's weights are these
+    payload = run.checkpoints.load_selected(config.train.select)
+    if payload is None:
+        payload = run.checkpoints.load_last()
+        if payload is None:
+            raise UserError(f"There is no checkpoint in {folder}; train the run first.")
+        run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
     run.network.load_state_dict(payload["network"])
     evaluation = run.evaluation
     with run.optimizer.averaged():
         metrics = measure(run, split, evaluation)
-    return {
+    found = {
         "category": evaluation.category,
         "context": evaluation.context,
         "memory": evaluation.memory,
@@ -79,6 +80,17 @@ def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
         "step": payload["progress"]["step"],
         "metrics": metrics,
     }
+    if isinstance(evaluation, Beam):
+        found["signatures"] = evaluation.signatures
+        _write_lines(folder / f"translations.{split}.txt", evaluation.translations)
+    return found
+
+
+def _write_lines(path: Path, numbered: dict[int, str]) -> None:
+    """The lines in the order of their numbers, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(f"{line}\n" for _, line in sorted(numbered.items())), encoding="utf-8", newline="\n")
+    os.replace(partial, path)
 
 
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 from seqbench.compose import composed
 from seqbench.config import check_node, locate
 
@@ -14,5 +16,9 @@ def prepare(arguments: list[str]) -> None:
     target = locate("task", config.task["_target_"])
     if not hasattr(target, "prepare"):
         print(f"{target.__name__} makes its data as it goes; there is nothing to prepare.")
+        return
+    settings = {key: value for key, value in config.task.items() if key != "_target_"}
+    if "settings" in inspect.signature(target.prepare).parameters:  # which decide what the data become
+        print(target.prepare(data_folder(config), config.source, config.force, settings))
         return
     print(target.prepare(data_folder(config), config.source, config.force))

@@ -12,7 +12,7 @@ from typing import Any
 from seqbench.errors import UserError
 
 SPLITS = ("train", "valid", "test", "baseline")
-EVALUATIONS = ("cache", "dynamic", "frequency", "sliding")  # beside the plain one; each has columns of its own
+EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # beside the plain one; each has columns of its own
 COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")
 
 # what JSON may hold for a field of `Record`, by the words of its annotation
