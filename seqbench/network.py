@@ -128,11 +128,11 @@ def build_network(
     cutoffs: Sequence[int],
     div_value: float,
     tied: bool,
-    shared_embedding: bool,
     dropout_words: float,
     dropout_input: float,
     dropout_output: float,
     init_range: float | None,
+    shared_embedding: bool = False,
 ) -> Network:
     """`embedding` is "learned" (width `d_embed`, U(-r, r) with r = `init_range`, or N(0, 1) where null), "adaptive" (in
     bands, heads/adaptive.py), "one_hot", or "auto": what the task's protocol says. `tied` hands it to the head, which
