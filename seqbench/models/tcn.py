@@ -40,7 +40,7 @@ class TCN(Backbone):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         if not x.is_floating_point():
-            x = F.one_hot(x, self._d_input).to(self.blocks[0].first.bias.dtype)
+            x = F.one_hot(x, self._d_input).to(next(self.parameters()).dtype)
         x_BCT, new_state = x.transpose(1, 2), []
         for index, block in enumerate(self.blocks):
             before = (None, None) if state is None else state[2 * index : 2 * index + 2]
@@ -52,8 +52,10 @@ class TCN(Backbone):
 class _Block(nn.Module):
     def __init__(self, d_input: int, d_output: int, kernel: int, dilation: int, dropout: float):
         super().__init__()
-        self.first = parametrizations.weight_norm(nn.Conv1d(d_input, d_output, kernel, dilation=dilation), dim=0)
-        self.second = parametrizations.weight_norm(nn.Conv1d(d_output, d_output, kernel, dilation=dilation), dim=0)
+        self.first = nn.Conv1d(d_input, d_output, kernel, dilation=dilation)
+        self.second = nn.Conv1d(d_output, d_output, kernel, dilation=dilation)
+        for layer in (self.first, self.second):
+            parametrizations.weight_norm(layer, dim=0)
         self.project = nn.Identity() if d_input == d_output else nn.Conv1d(d_input, d_output, 1)
         self.reach, self.dropout = (kernel - 1) * dilation, dropout
 
@@ -64,7 +66,7 @@ class _Block(nn.Module):
         h_BCT, second_BTC = self._convolved(self.second, h_BCT, second_BTC)
         return F.relu(h_BCT + self.project(x_BCT)), first_BTC, second_BTC
 
-    def _convolved(self, layer: nn.Module, x_BCT: Tensor, before_BTC: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _convolved(self, layer: nn.Conv1d, x_BCT: Tensor, before_BTC: Tensor | None) -> tuple[Tensor, Tensor]:
         """One causal layer, and its last inputs, (B, reach, C)."""
         if before_BTC is None:
             seen_BCT = F.pad(x_BCT, (self.reach, 0))
