@@ -14,6 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqbench.optim import native
+
+BACKENDS = ("auto", "reference", "native")
+
 # Elements in a batch, at most: 1 MiB in float32, so that a stack stays in a CPU's cache (16 MiB was 1.4 times slower
 # there). Below it launches cost more than the copies that stack; a tensor above half of it is never copied, and
 # temporaries are about twice the larger of this and the largest tensor.
@@ -46,6 +50,10 @@ class Adafactor(torch.optim.Optimizer):
     weights are widened and rounded once at the end. Rounding loses an update below 1/512 of a bfloat16 weight, which is
     most of them late in training, so keep float32 weights and use autocast where that matters.
 
+    `backend`: reference (PyTorch, below), native (compiled, for contiguous float32 and float64 tensors on the CPU;
+    raises `RuntimeError` for others), or auto: native where it can. Both give the same updates and states but for
+    rounding, and load each other's.
+
     Raises `ValueError` for `lr` together with `relative_step`, for neither, for `warmup_init` without `relative_step`,
     for a setting out of range, and for complex weights and sparse gradients.
     """
@@ -66,7 +74,11 @@ class Adafactor(torch.optim.Optimizer):
         warmup_init: bool = False,
         factored: bool = True,
         min_dim_factored: int = 1,
+        backend: str = "auto",
     ):
+        if backend not in BACKENDS:
+            raise ValueError(f"Adafactor: backend is one of {', '.join(BACKENDS)}, not {backend}")
+        self.backend = backend
         defaults = {
             "lr": lr,
             "lr_factor": 1.0,
@@ -85,8 +97,13 @@ class Adafactor(torch.optim.Optimizer):
         }
         super().__init__(params, defaults)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "backend": self.backend}
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its own settings override the constructor's and are checked alike."""
+        if "backend" in param_group:
+            raise ValueError("Adafactor: backend is set for the whole optimizer, not for a group")
         super().add_param_group(param_group)
         _check(self.param_groups[-1])
 
@@ -109,13 +126,17 @@ class Adafactor(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for batch in self._batches(group):
+            compiled, others = self._divide(group)
+            for weights in compiled.values():
+                self._update_compiled(weights, group)
+            for batch in self._batches(others):
                 self._update(batch, group)
         return loss
 
-    def _batches(self, group: dict[str, Any]) -> list[list[Tensor]]:
-        """The group's weights with gradients, in lists that share shape, dtype, device and step count."""
-        alike: dict[Any, list[Tensor]] = {}
+    def _divide(self, group: dict[str, Any]) -> tuple[dict[torch.dtype, list[Tensor]], list[Tensor]]:
+        """The group's weights with gradients: those for the compiled step by dtype, and the others."""
+        compiled: dict[torch.dtype, list[Tensor]] = {}
+        others = []
         for weight in group["params"]:
             if weight.grad is None or weight.numel() == 0:
                 continue
@@ -124,11 +145,32 @@ class Adafactor(torch.optim.Optimizer):
             state = self.state[weight]
             if not state:
                 state.update(_initial_state(weight, group))
-            alike.setdefault((weight.shape, weight.dtype, weight.device, state["step"]), []).append(weight)
+            if self.backend != "reference" and native.takes(weight, state):
+                compiled.setdefault(weight.dtype, []).append(weight)
+            elif self.backend == "native":
+                raise RuntimeError("backend=native, but Adafactor has no native step for this device, type and layout")
+            else:
+                others.append(weight)
+        return compiled, others
+
+    def _update_compiled(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        states = [self.state[weight] for weight in weights]
+        for state in states:
+            state["step"] += 1
+        steps = [state["step"] for state in states]
+        mixes = {step: 1.0 - _decay(group, step) for step in set(steps)}
+        rates = {step: _relative_rate(group, step) for step in set(steps)}
+        native.update(weights, states, group, [mixes[step] for step in steps], [rates[step] for step in steps])
+
+    def _batches(self, weights: list[Tensor]) -> list[list[Tensor]]:
+        """Lists of weights that share shape, dtype, device and step count."""
+        alike: dict[Any, list[Tensor]] = {}
+        for weight in weights:
+            alike.setdefault((weight.shape, weight.dtype, weight.device, self.state[weight]["step"]), []).append(weight)
         batches = []
-        for weights in alike.values():
-            size = max(1, BATCH_ELEMENTS // weights[0].numel())
-            batches += [weights[start : start + size] for start in range(0, len(weights), size)]
+        for members in alike.values():
+            size = max(1, BATCH_ELEMENTS // members[0].numel())
+            batches += [members[start : start + size] for start in range(0, len(members), size)]
         return batches
 
     def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
