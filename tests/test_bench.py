@@ -18,6 +18,7 @@ SMALL = {
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
     "equilibrium": {"B": 3, "N": 8, "T": 5},
+    "optimizer": {"encoder": 1, "decoder": 1, "lstm": 1, "D": 8, "V": 20},
 }
 
 
@@ -80,7 +81,7 @@ def test_mistakes(seqbench):
     assert seqbench("bench", "recurent") == (
         2,
         "",
-        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language, equilibrium.\n",
+        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language, equilibrium, optimizer.\n",
     )
     code, _, said = seqbench("bench", "rounds=-1")
     assert (code, said) == (

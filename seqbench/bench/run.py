@@ -20,6 +20,7 @@ GROUPS = {  # what can be asked for -> its suites, a module each
     "kronecker": ["kronecker"],
     "language": ["language_model", "output_layer", "token_stream"],
     "equilibrium": ["equilibrium"],
+    "optimizer": ["optimizer"],
 }
 
 
@@ -41,6 +42,7 @@ def run(suite: Suite, rounds: int, threads: int, say=print) -> dict[str, Any]:
         say(f"{suite.name}: {_text(shape)}")
         steps = {one.name: one.build(**shape) for one in suite.contestants}
         seconds = alternate(steps, rounds)
+        kept = {one.name: one.kept(steps[one.name]) for one in suite.contestants if one.kept}
         steps.clear()
         rows = []
         for one in suite.contestants:
@@ -52,6 +54,7 @@ def run(suite: Suite, rounds: int, threads: int, say=print) -> dict[str, Any]:
                 "times_ours": {key: round(value, 3) for key, value in times_ours.items()},
                 "tokens_per_second": round(suite.n_tokens(**shape) / middle) if one.trains else None,
                 "peak_mib": peak_memory(suite.name, one.name, shape, threads) if one.trains else None,
+                **({"kept_mib": round(kept[one.name], 3)} if one.name in kept else {}),
             }
             rows.append(row)
             say(f"  {one.name:32} {row['milliseconds']:10.1f} ms  {times_ours['median']:6.2f} x")
@@ -87,19 +90,21 @@ def markdown(suite: Suite, found: dict[str, Any]) -> str:
         f"{found['device']}, torch {found['versions']['torch']}.",
     ]
     for result in found["results"]:
+        keeps = any("kept_mib" in row for row in result["rows"])
         lines += [
             "",
             f"## {_text(result['shape'])}",
             "",
-            "| | ms | times ours | tokens/s | peak MiB |",
-            "|:--|--:|--:|--:|--:|",
+            f"| | ms | times ours | {suite.counts}/s | peak MiB |{' state MiB |' if keeps else ''}",
+            f"|:--|--:|--:|--:|--:|{'--:|' if keeps else ''}",
         ]
         for row in result["rows"]:
             times = row["times_ours"]
             spread = f"{times['median']:.2f} [{times['min']:.2f}, {times['max']:.2f}]"
             tokens = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,}"
             peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
-            lines.append(f"| {row['name']} | {row['milliseconds']:.1f} | {spread} | {tokens} | {peak} |")
+            state = f" {row['kept_mib']:.2f} |" if "kept_mib" in row else " |" if keeps else ""
+            lines.append(f"| {row['name']} | {row['milliseconds']:.1f} | {spread} | {tokens} | {peak} |{state}")
     return "\n".join(lines) + "\n"
 
 

@@ -214,6 +214,10 @@ void update_matrix(const Item& item, long matrix, const Change<T>& change, const
   const long first = team.first(n, kRows);
   for (long end = team.last(n, kRows); end > first; end -= kBlock)
     for (long i = std::max(first, end - kBlock); i < end; i++) {
+      for (long j = (i + 2) * m, k = 0; k < m; k += 64 / sizeof(T)) {
+        __builtin_prefetch(g + j + k);
+        __builtin_prefetch(x + j + k);
+      }
       // G before the column's factor: the order that keeps float32 in range
       const T row_factor = T(root / std::sqrt(double(row[i])));
       for (long j = i * m, k = 0; k < m; j++, k++)

@@ -50,6 +50,7 @@ inline double sum_of_squares(const T* x, long n) {
       for (long k = 0; k < 4; k++) {
         const V v = load<V>(x + i + k * W);
         lanes[k] += v * v;
+        __builtin_prefetch(x + i + k * W + kStrip / 2);
       }
     for (; i < end; i++) sum += double(x[i]) * x[i];
     sum += total<T>((lanes[0] + lanes[1]) + (lanes[2] + lanes[3]));
@@ -70,7 +71,10 @@ inline void add_squares(const T* g, long m, const T* factor, T* columns, double*
       V column = {};
       for (long i = 0; i < kRows; i++) {
         V v = load<V>(g + i * m + j);
-        if (!kRowSums) v *= factor[i];
+        if (!kRowSums) {
+          v *= factor[i];
+          __builtin_prefetch(g + (kRows + i) * m + j);  // these rows are in the cache: memory is free for the next ones
+        }
         column += v * v;
         if (kRowSums) lanes[i] += v * v;
       }
