@@ -148,13 +148,11 @@ def hashed(config: Config) -> dict[str, Any]:
     """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink."""
     everything = asdict(config)
     kept = {name: everything[name] for name in (*PLUGGABLE[:-1], "network", "train", "seed")}
-    kept["train"] = {key: value for key, value in kept["train"].items() if key not in NOT_IN_HASH}
-    kept["model"] = _without_machine(kept["model"])
-    return kept
+    return kept | {name: _without_machine(kept[name]) for name in ("train", "model", "optimizer")}
 
 
 def _without_machine(node: dict[str, Any]) -> dict[str, Any]:
-    """A model's settings, and those of the nodes within it, that may change results."""
+    """A node's settings, and those of the nodes within it, that may change results."""
     return {
         key: _without_machine(value) if isinstance(value, dict) else value
         for key, value in node.items()

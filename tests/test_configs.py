@@ -35,6 +35,10 @@ def test_run_id_ignores_paths_and_counts_and_sees_hyperparameters():
     base = run_id(composed([]))
     same = ["output_dir=x", "train.nproc=4", "train.threads=1", "log.every=7", "checkpoint.every=3", "data_dir=y"]
     assert {run_id(composed([override])) for override in same} == {base}
+    adafactor = ["optimizer=adafactor", "+optimizer.groups.recurrent._target_=seqbench.optim.adafactor.Adafactor"]
+    own = "+optimizer.groups.recurrent.backend=native"
+    variants = [[], ["optimizer.backend=reference"], [own], [own, "optimizer.backend=native"]]
+    assert len({run_id(composed([*adafactor, *more])) for more in variants}) == 1
     other = ["seed=1", "model.hidden_size=64", "optimizer.lr=0.1", "task.delay=7", "train.precision=bf16"]
     assert len({base, *(run_id(composed([override])) for override in other)}) == len(other) + 1
 

@@ -70,6 +70,7 @@ def losses(name: str, source: Path | None, folder: Path) -> list[float]:
 
 
 RUNS |= {f"{name}-reference": [*RUNS[name], "model.backend=reference"] for name in ("copy-scornn", "copy-kru")}
+RUNS["copy-gru-adafactor-reference"] = [*RUNS["copy-gru-adafactor"], "optimizer.backend=reference"]
 
 
 @pytest.mark.parametrize("name", RUNS)

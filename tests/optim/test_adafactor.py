@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from seqbench.optim import native
 from seqbench.optim.adafactor import Adafactor
 
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no compiler here")
+both_backends = pytest.mark.parametrize("backend", ["reference", pytest.param("native", marks=needs_compiler)])
 torch.set_num_threads(1)
 
 STEPS = 50
@@ -141,29 +144,31 @@ def as_numpy(weight):
     return weight.detach().double().numpy().copy()
 
 
+@both_backends
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_oracle_float64(options):
+def test_oracle_float64(options, backend):
     for number, kind in enumerate(KINDS):
         if number % 3 and options:
             continue  # every kind with the defaults, a third of them with each option
         weights = make_weights(torch.float64)
         grads = [make_grads(shape, kind, seed) for seed, shape in enumerate(SHAPES)]
         expected = [oracle(as_numpy(weight), g, **options) for weight, g in zip(weights, grads, strict=True)]
-        for step in run(Adafactor(weights, **options), weights, grads):
+        for step in run(Adafactor(weights, **options, backend=backend), weights, grads):
             for weight, path in zip(weights, expected, strict=True):
                 # one float64 formula in another order: some 1e-16 of the update a step, and rounding of the weight
                 np.testing.assert_allclose(as_numpy(weight), path[step], rtol=1e-12, atol=1e-14, err_msg=kind)
 
 
+@both_backends
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [{}, {"factored": False}, {"beta1": 0.9, "beta2": 0.999}], ids=str)
-def test_oracle_float32(options, kind):
+def test_oracle_float32(options, kind, backend):
     """The numerics: nothing underflows, overflows or becomes NaN on the way."""
     weights = make_weights(torch.float32)
     grads = [make_grads(shape, kind, seed) for seed, shape in enumerate(SHAPES)]
     expected = [oracle(as_numpy(weight), g, **options) for weight, g in zip(weights, grads, strict=True)]
     starts = [as_numpy(weight) for weight in weights]
-    for step in run(Adafactor(weights, **options), weights, grads):
+    for step in run(Adafactor(weights, **options, backend=backend), weights, grads):
         for weight, path, start in zip(weights, expected, starts, strict=True):
             # A step rounds the weight (6e-8 of it) and computes the update to some 1e-6; rounding is random, so 50
             # steps are within 50 such errors. Updates are at most 1e-2 of the weights' size: moved is their sum's bound.  # noqa: E501
@@ -194,48 +199,54 @@ HF_OPTIONS = [
 HF_SHAPES = [(7,), (5, 3), (1, 9), (9, 1), (2, 3, 3, 3)]
 
 
-def compare_with_transformers(options, dtype, kind="usual"):
+def compare_with_transformers(options, dtype, backend, kind="usual"):
     """The largest difference over 50 steps, in units of the largest weight."""
     peer = pytest.importorskip("transformers.optimization")
     ours, theirs = make_weights(dtype, HF_SHAPES), make_weights(dtype, HF_SHAPES)
     grads = [make_grads(shape, kind, seed) for seed, shape in enumerate(HF_SHAPES)]
     reference = peer.Adafactor(theirs, **{**options, "decay_rate": -options["decay_rate"]})
     worst = []
-    for _ in zip(run(Adafactor(ours, **options), ours, grads), run(reference, theirs, grads), strict=True):
+    own = Adafactor(ours, **options, backend=backend)
+    for _ in zip(run(own, ours, grads), run(reference, theirs, grads), strict=True):
         for one, other in zip(ours, theirs, strict=True):
             worst.append(((one - other).abs().max() / other.abs().max()).item())
     return np.max(worst)  # unlike max(), NaN if any is NaN
 
 
-def test_transformers_every_combination():
+@both_backends
+def test_transformers_every_combination(backend):
     # both compute in float64: rounding in another order only
     assert len(HF_OPTIONS) == 96
-    assert max(compare_with_transformers(options, torch.float64) for options in HF_OPTIONS) < 1e-12
+    assert max(compare_with_transformers(options, torch.float64, backend) for options in HF_OPTIONS) < 1e-12
 
 
+@both_backends
 @pytest.mark.parametrize("options", HF_OPTIONS[::19], ids=str)
 @pytest.mark.parametrize("kind", ["usual", "zero rows", "tiny"])
-def test_transformers_float32(options, kind):
+def test_transformers_float32(options, kind, backend):
     # 50 roundings of 6e-8 each on both sides, and updates good to 1e-6
-    assert compare_with_transformers(options, torch.float32, kind) < 1e-5
+    assert compare_with_transformers(options, torch.float32, backend, kind) < 1e-5
 
 
-def test_adam_without_momentum_is_a_special_case():
+@both_backends
+def test_adam_without_momentum_is_a_special_case(backend):
     options = {"beta2": 0.999, "factored": False, "clip_threshold": None, "scale_parameter": False}
     ours, theirs = make_weights(torch.float64), make_weights(torch.float64)
     grads = [make_grads(shape, "usual", seed) for seed, shape in enumerate(SHAPES)]
     adam = torch.optim.Adam(theirs, lr=0.01, betas=(0.0, 0.999), eps=0.0)
-    adafactor_ = Adafactor(ours, relative_step=False, lr=0.01, **options)
+    adafactor_ = Adafactor(ours, relative_step=False, lr=0.01, backend=backend, **options)
     for _ in zip(run(adafactor_, ours, grads), run(adam, theirs, grads), strict=True):
         for one, other in zip(ours, theirs, strict=True):
             # 1 - beta2^t loses four of float64's digits at t = 1, differently in the two forms
             torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
 
 
-def test_size_does_not_spoil_the_scale():
+@both_backends
+@pytest.mark.parametrize("shape", [(2**23,), (2**13, 2**10)], ids=str)
+def test_size_does_not_spoil_the_scale(shape, backend):
     """Equal weights and gradients move by 1e-2 of themselves, however many there are (a float32 norm is 1 % off)."""
-    weight = torch.nn.Parameter(torch.full((2**23,), 0.1))
+    weight = torch.nn.Parameter(torch.full(shape, 0.1))
     weight.grad = torch.full_like(weight, 3.0)
-    Adafactor([weight]).step()
+    Adafactor([weight], backend=backend).step()
     # the weight's own rounding is 6e-8 / 1e-2 of the movement
-    torch.testing.assert_close((0.1 - weight.detach()[:5].double()) / 0.001, torch.ones(5).double(), rtol=3e-5, atol=0)
+    torch.testing.assert_close((0.1 - weight.detach().flatten()[:5].double()) / 0.001, torch.ones(5).double(), rtol=3e-5, atol=0)

@@ -33,8 +33,8 @@ def test_stacked_equals_alone(options, batch_elements, monkeypatch):
     monkeypatch.setattr(adafactor, "BATCH_ELEMENTS", batch_elements)
     shapes = [(5, 6)] * 5 + [(7,)] * 3 + [(2, 3, 4)] * 2 + [()] * 2
     together, alone = make_weights(torch.float32, shapes), make_weights(torch.float32, shapes)
-    singles = [Adafactor([weight], **options) for weight in alone]
-    joint = Adafactor(together, **options)
+    singles = [Adafactor([weight], **options, backend="reference") for weight in alone]
+    joint = Adafactor(together, **options, backend="reference")
     for step in range(20):
         for weights in (together, alone):
             set_grads(weights, step)
@@ -62,7 +62,7 @@ class CountOperations(TorchDispatchMode):
 def test_many_tensors_cost_the_operations_of_one():
     def count(n_tensors):
         weights = [torch.nn.Parameter(torch.randn(8, 8)) for _ in range(n_tensors)]
-        optimizer = Adafactor(weights, beta1=0.9, weight_decay=0.1)
+        optimizer = Adafactor(weights, beta1=0.9, weight_decay=0.1, backend="reference")
         for weight in weights:
             weight.grad = torch.randn(8, 8)
         optimizer.step()  # the state is made here, tensor by tensor
@@ -79,7 +79,7 @@ def test_large_tensors_are_not_copied(monkeypatch):
     for weight in weights:
         weight.grad = torch.randn(1500, 1500)
     kept = [weight.grad.clone() for weight in weights]
-    Adafactor(weights, weight_decay=0.1).step()
+    Adafactor(weights, weight_decay=0.1, backend="reference").step()
     assert all(torch.equal(weight.grad, grad) for weight, grad in zip(weights, kept, strict=True))
 
 
@@ -100,12 +100,13 @@ def test_memory_is_sublinear():
     assert set(optimizer.state[weights[-1]]) == {"step", "square"}
 
 
+@pytest.mark.parametrize("backend", ["reference", "auto"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("options", [{"beta1": 0.9}, {"relative_step": False, "lr": 0.01, "beta2": 0.99}], ids=str)
-def test_resume_is_exact(dtype, options):
+def test_resume_is_exact(dtype, options, backend):
     def train(interrupted):
         weights = make_weights(dtype)
-        optimizer = Adafactor(weights, **options)
+        optimizer = Adafactor(weights, **options, backend=backend)
         for step in range(12):
             if interrupted and step == 6:
                 buffer = io.BytesIO()
@@ -113,7 +114,7 @@ def test_resume_is_exact(dtype, options):
                 buffer.seek(0)
                 saved = torch.load(buffer, weights_only=True)
                 before = optimizer.state_dict()["state"]
-                optimizer = Adafactor(weights, **options)
+                optimizer = Adafactor(weights, **options, backend=backend)
                 optimizer.load_state_dict(saved)
                 after = optimizer.state_dict()["state"]
                 torch.testing.assert_close(after, before, rtol=0, atol=0)  # dtypes too
@@ -141,7 +142,7 @@ def test_loaded_state_is_not_shared():
 @pytest.mark.parametrize("options", [{}, {"beta1": 0.9, "weight_decay": 0.1}], ids=str)
 def test_bfloat16_weights_are_updated_in_float32(options):
     half, full = make_weights(torch.bfloat16), make_weights(torch.float32)
-    one, other = Adafactor(half, **options), Adafactor(full, **options)
+    one, other = Adafactor(half, **options), Adafactor(full, **options, backend="reference")
     for step in range(20):
         set_grads(half, step)
         for narrow, wide in zip(half, full, strict=True):
@@ -243,6 +244,7 @@ def test_empty_and_transposed_weights():
         ({"beta1": 1.0}, "beta1="),
         ({"weight_decay": -1.0}, "weight_decay="),
         ({"min_dim_factored": 0}, "min_dim_factored="),
+        ({"backend": "fast"}, "backend is one of auto, reference, native"),
     ],
     ids=str,
 )
