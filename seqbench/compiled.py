@@ -24,7 +24,7 @@ FLAGS = ["-O3", "-march=native", "-std=c++17", "-pthread", "-fno-math-errno", "-
 
 @functools.cache
 def library(source: Path, what: str) -> ctypes.CDLL | None:
-    """The library of a source file and of the headers beside it; None where it cannot be built, which is said on stderr.
+    """The library of a source file and the headers beside it; None where it cannot be built, which is said on stderr.
 
     `what` names, in the plural, what it computes: "the recurrences".
     """

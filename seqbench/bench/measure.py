@@ -7,6 +7,7 @@ ratios.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import statistics
 import subprocess
@@ -67,6 +68,7 @@ def weigh(suite: str, contestant: str, threads: str, *shape: str) -> None:
         torch.cuda.synchronize()
         print((torch.cuda.max_memory_allocated() - before) / 2**20)
         return
+    ctypes.CDLL(None).malloc_trim(0)  # or what has been freed would serve again, uncounted
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
     before = _status("VmRSS")
     step()

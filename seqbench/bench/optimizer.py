@@ -1,8 +1,8 @@
 """An optimizer's step alone, beside others and beside what memory allows.
 
-The weights are those of a Transformer (encoder and decoder of post-norm layers, biases everywhere, one embedding for source,
-target and output: with 6 + 6 layers, D = 512 and V = 37,000 the base model of Vaswani et al. 2017, 63.1 M numbers in 253
-tensors), or of an LSTM language model (2 layers, D = 650 and V = 10,000: Zaremba et al. 2014's medium one, 19.8 M in 11).
+The weights are those of a Transformer with biases everywhere and one embedding for source, target and output (6 + 6
+layers, D = 512 and V = 37,000: the base model of Vaswani et al. 2017, 63.1 M numbers in 253 tensors), or of an LSTM
+language model (2 layers, D = 650 and V = 10,000: the medium one of Zaremba et al. 2014, 19.8 M numbers in 11).
 All contestants update the same weights with the same gradients.
 """
 
@@ -116,8 +116,8 @@ if importlib.util.find_spec("transformers"):
 SUITE = Suite(
     name="optimizer",
     title="Optimizers: a step, given the gradients",
-    note="Weights of a Transformer of so many encoder and decoder layers and a shared embedding, or of an LSTM language "
-    "model, of width D, with V words; float32. torch's Adafactor has another rule for its step size.",
+    note="Weights of a Transformer of so many encoder and decoder layers and a shared embedding, or of an LSTM "
+    "language model, of width D, with V words; float32. torch's Adafactor has another rule for its step size.",
     ours="seqbench Adafactor",
     contestants=CONTESTANTS,
     shapes=[

@@ -1,8 +1,9 @@
 """Adafactor: Adam's adaptive steps with a second moment of sublinear size. Shazeer and Stern 2018, arXiv 1804.04235.
 
-All sums run over a batch axis K: small tensors of one shape are stacked along it, so that many of them cost the kernel
-launches of one, and a large tensor is its own batch of one, as a view. G gradient, U update, R and C the mean squared
-gradient of each row and column; a matrix is the last two axes (N, M) of a tensor, any axes before them count matrices.
+This is the definition, for every device and type; native.py, or else blocks.py for large matrices, computes the same
+with less memory traffic on a CPU. All sums run over a batch axis K: small tensors of one shape are stacked along it, so
+that many of them cost the kernel launches of one, and a large tensor is its own batch of one, as a view. G gradient, U
+update, R and C the mean squared gradient of each row and column; a matrix is the last two axes (N, M) of a tensor.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqbench.optim import native
+from seqbench.optim import blocks, native
 
 BACKENDS = ("auto", "reference", "native")
 
-# Elements in a batch, at most: 1 MiB in float32, so that a stack stays in a CPU's cache (16 MiB was 1.4 times slower
-# there). Below it launches cost more than the copies that stack; a tensor above half of it is never copied, and
-# temporaries are about twice the larger of this and the largest tensor.
+# Elements in a batch, at most: 1 MiB in float32, so that a stack stays in a CPU's cache (16 MiB was 1.4 times slower).
+# Below it launches cost more than the copies that stack; a tensor above half of it is never copied.
 BATCH_ELEMENTS = 2**18
 
 SMALLEST_EPS1 = torch.finfo(torch.float32).tiny
@@ -50,9 +50,8 @@ class Adafactor(torch.optim.Optimizer):
     weights are widened and rounded once at the end. Rounding loses an update below 1/512 of a bfloat16 weight, which is
     most of them late in training, so keep float32 weights and use autocast where that matters.
 
-    `backend`: reference (PyTorch, below), native (compiled, for contiguous float32 and float64 tensors on the CPU;
-    raises `RuntimeError` for others), or auto: native where it can. Both give the same updates and states but for
-    rounding, and load each other's.
+    `backend`: reference (PyTorch), native (compiled: contiguous float32 and float64 tensors on the CPU; `RuntimeError`
+    for others), or auto: native where it can. They give the same but for rounding, and load each other's state.
 
     Raises `ValueError` for `lr` together with `relative_step`, for neither, for `warmup_init` without `relative_step`,
     for a setting out of range, and for complex weights and sparse gradients.
@@ -116,7 +115,7 @@ class Adafactor(torch.optim.Optimizer):
             for weight, index in zip(group["params"], saved["params"], strict=True):
                 for name, value in state_dict["state"].get(index, {}).items():
                     if isinstance(value, Tensor):
-                        self.state[weight][name] = value.to(weight.device, _wide(weight.dtype), copy=True)
+                        self.state[weight][name] = value.to(weight.device, _wide(weight.dtype), copy=True).contiguous()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -157,10 +156,9 @@ class Adafactor(torch.optim.Optimizer):
         states = [self.state[weight] for weight in weights]
         for state in states:
             state["step"] += 1
-        steps = [state["step"] for state in states]
-        mixes = {step: 1.0 - _decay(group, step) for step in set(steps)}
-        rates = {step: _relative_rate(group, step) for step in set(steps)}
-        native.update(weights, states, group, [mixes[step] for step in steps], [rates[step] for step in steps])
+        mixes = [1.0 - _decay(group, state["step"]) for state in states]
+        rates = [_relative_rate(group, state["step"]) for state in states]
+        native.update(weights, states, group, mixes, rates)
 
     def _batches(self, weights: list[Tensor]) -> list[list[Tensor]]:
         """Lists of weights that share shape, dtype, device and step count."""
@@ -178,15 +176,19 @@ class Adafactor(torch.optim.Optimizer):
         for state in states:
             state["step"] += 1
         step = states[0]["step"]
+        mix, rate = 1.0 - _decay(group, step), _relative_rate(group, step)
+        if len(weights) == 1 and blocks.takes(weights[0], states[0]):
+            blocks.update(weights[0], states[0], group, mix, rate)
+            return
         dtype = _wide(weights[0].dtype)
         wide = weights if weights[0].dtype is dtype else list(_stack(weights).to(dtype).unbind(0))
 
-        alpha_K = torch.full((len(weights),), _relative_rate(group, step), dtype=dtype, device=wide[0].device)
+        alpha_K = torch.full((len(weights),), rate, dtype=dtype, device=wide[0].device)
         if group["scale_parameter"]:
             alpha_K = alpha_K * _rms(_stack(wide)).clamp(min=group["eps2"])
 
         grad = _stack([weight.grad for weight in weights if weight.grad is not None]).to(dtype)
-        update = _normalized(grad, states, group, 1.0 - _decay(group, step))
+        update = _normalized(grad, states, group, mix)
         scale_K = alpha_K
         if group["clip_threshold"] is not None:
             scale_K = alpha_K / (_rms(update) / group["clip_threshold"]).clamp(min=1.0)

@@ -1,4 +1,4 @@
-"""Adafactor's compiled step on the CPU: one call for all the tensors of a group. The arithmetic is in cpp/adafactor.cpp."""
+"""Adafactor's compiled step on the CPU: one call for all tensors of a group. cpp/adafactor.cpp does the arithmetic."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def takes(weight: Tensor, state: dict[str, Any]) -> bool:
     return (
         weight.device.type == "cpu"
         and weight.dtype in NAMES
+        and grad is not None
         and type(weight) in TYPES
         and type(grad) in TYPES
         and weight.is_contiguous()

@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from seqbench.optim import native
+from seqbench.optim import adafactor, blocks, native
 from seqbench.optim.adafactor import Adafactor
 
 needs_compiler = pytest.mark.skipif(native.library() is None, reason="no compiler here")
-both_backends = pytest.mark.parametrize("backend", ["reference", pytest.param("native", marks=needs_compiler)])
 torch.set_num_threads(1)
 
 STEPS = 50
 SHAPES = [(), (1,), (7,), (5, 3), (5, 3), (3, 40), (40, 3), (1, 9), (9, 1), (4, 2, 3), (2, 3, 3, 3), (1, 1)]
+
+
+@pytest.fixture(params=["reference", "blocks", pytest.param("native", marks=needs_compiler)])
+def backend(request, monkeypatch):
+    if request.param != "blocks":
+        return request.param
+    monkeypatch.setattr(adafactor, "BATCH_ELEMENTS", 1)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 7)  # a matrix of more is cut up: of (5, 3), two rows at a time
+    return "reference"
 
 
 def rms(x):
@@ -144,7 +152,6 @@ def as_numpy(weight):
     return weight.detach().double().numpy().copy()
 
 
-@both_backends
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_oracle_float64(options, backend):
     for number, kind in enumerate(KINDS):
@@ -159,7 +166,6 @@ def test_oracle_float64(options, backend):
                 np.testing.assert_allclose(as_numpy(weight), path[step], rtol=1e-12, atol=1e-14, err_msg=kind)
 
 
-@both_backends
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [{}, {"factored": False}, {"beta1": 0.9, "beta2": 0.999}], ids=str)
 def test_oracle_float32(options, kind, backend):
@@ -213,14 +219,12 @@ def compare_with_transformers(options, dtype, backend, kind="usual"):
     return np.max(worst)  # unlike max(), NaN if any is NaN
 
 
-@both_backends
 def test_transformers_every_combination(backend):
     # both compute in float64: rounding in another order only
     assert len(HF_OPTIONS) == 96
     assert max(compare_with_transformers(options, torch.float64, backend) for options in HF_OPTIONS) < 1e-12
 
 
-@both_backends
 @pytest.mark.parametrize("options", HF_OPTIONS[::19], ids=str)
 @pytest.mark.parametrize("kind", ["usual", "zero rows", "tiny"])
 def test_transformers_float32(options, kind, backend):
@@ -228,7 +232,6 @@ def test_transformers_float32(options, kind, backend):
     assert compare_with_transformers(options, torch.float32, backend, kind) < 1e-5
 
 
-@both_backends
 def test_adam_without_momentum_is_a_special_case(backend):
     options = {"beta2": 0.999, "factored": False, "clip_threshold": None, "scale_parameter": False}
     ours, theirs = make_weights(torch.float64), make_weights(torch.float64)
@@ -241,7 +244,6 @@ def test_adam_without_momentum_is_a_special_case(backend):
             torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
 
 
-@both_backends
 @pytest.mark.parametrize("shape", [(2**23,), (2**13, 2**10)], ids=str)
 def test_size_does_not_spoil_the_scale(shape, backend):
     """Equal weights and gradients move by 1e-2 of themselves, however many there are (a float32 norm is 1 % off)."""
@@ -249,4 +251,6 @@ def test_size_does_not_spoil_the_scale(shape, backend):
     weight.grad = torch.full_like(weight, 3.0)
     Adafactor([weight], backend=backend).step()
     # the weight's own rounding is 6e-8 / 1e-2 of the movement
-    torch.testing.assert_close((0.1 - weight.detach().flatten()[:5].double()) / 0.001, torch.ones(5).double(), rtol=3e-5, atol=0)
+    torch.testing.assert_close(
+        (0.1 - weight.detach().flatten()[:5].double()) / 0.001, torch.ones(5).double(), rtol=3e-5, atol=0
+    )

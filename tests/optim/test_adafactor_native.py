@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 # from 2^17 elements on threads share a tensor; sums are emptied after 64 rows and 1,024 columns
 SHAPES = [(), (1,), (7,), (1500,), (5, 3), (1, 9), (9, 1), (67, 33), (130, 1100), (3, 2100), (2, 3, 5, 18), (3, 40, 50)]
-LARGE = [(150_001,), (401, 517), (3, 210, 300)]
+LARGE = [(150_001,), (401, 517), (3, 330, 400), (3, 210, 300), (1500, 10, 9)]
 OPTIONS = [
     {**step, "scale_parameter": scale, "beta1": beta1, "weight_decay": decay, "clip_threshold": clip, **moment}
     for step, scale, beta1, decay, clip, moment in itertools.product(
@@ -200,10 +200,8 @@ def test_a_copy_keeps_its_backend_and_a_group_has_none():
 
 def test_temporaries_are_below_a_mebibyte():
     large = {"encoder": 1, "decoder": 1, "lstm": 0, "D": 512, "V": 4000}
-    ours, reference = (
-        peak_memory("optimizer", name, large, 1) for name in ("seqbench Adafactor", "seqbench Adafactor, reference")
-    )
-    assert ours is not None and ours < 1 < reference
+    ours, theirs = (peak_memory("optimizer", name, large, 1) for name in ("seqbench Adafactor", "torch Adafactor"))
+    assert ours is not None and theirs is not None and ours < 1 < theirs
 
 
 def test_without_a_compiler_pytorch_steps_and_says_so(tmp_path, seqbench):

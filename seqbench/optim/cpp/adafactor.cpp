@@ -184,7 +184,6 @@ void average_elements(const Settings& s, const Item& item, const Team<T>& team) 
     if (s.clip_threshold) own.u += sum_of_squares(u, count);
     if (s.scale_parameter) own.x += sum_of_squares(static_cast<const T*>(item.weight) + first, count);
   }
-  team.wait();
 }
 
 // What the update does to an element, given U's.
@@ -238,9 +237,15 @@ void update_elements(const Item& item, const Change<T>& change, const Team<T>& t
 
 template <bool kMean, typename T>
 void update(const Settings& s, const Item& item, const Team<T>& team) {
+  // of many small matrices each thread takes some, of few large ones each takes rows
+  const bool by_rows = item.n * item.m >= kShared;
+  const Team<T> within = by_rows ? team : Team<T>{0, 1, nullptr, &team.own()};
+  const long first = by_rows ? 0 : team.first(item.matrices, 1);
+  const long last = by_rows ? item.matrices : team.last(item.matrices, 1);
   team.own().x = team.own().u = 0;
   if (item.square) average_elements(s, item, team);
-  for (long k = 0; k < item.matrices; k++) average_matrix(s, item, k, team);
+  for (long k = first; k < last; k++) average_matrix(s, item, k, within);
+  team.wait();
 
   const double n = item.square ? item.n : double(item.matrices) * item.n * item.m;
   double x = 0, u = 0;
@@ -250,7 +255,7 @@ void update(const Settings& s, const Item& item, const Team<T>& team) {
   const Change<T> change{T(alpha / clip), T(alpha * s.weight_decay), T(1 - s.beta1)};
 
   if (item.square) update_elements<kMean>(item, change, team);
-  for (long k = item.matrices; k-- > 0;) update_matrix<kMean>(item, k, change, team);
+  for (long k = last; k-- > first;) update_matrix<kMean>(item, k, change, within);
   team.wait();
 }
 
