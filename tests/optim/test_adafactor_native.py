@@ -178,7 +178,7 @@ def test_which_path():
     contiguous, crossed, half = torch.randn(4, 4), torch.randn(4, 3).t(), torch.randn(4, 4, dtype=torch.bfloat16)
     for tensor, native_takes_it in ((contiguous, True), (crossed, False), (half, False)):
         weight = torch.nn.Parameter(tensor)
-        weight.grad = torch.ones_like(weight)
+        weight.grad = torch.ones(weight.shape, dtype=weight.dtype)
         assert native.takes(weight, {}) is native_takes_it
         before = weight.detach().clone()
         Adafactor([weight]).step()

@@ -267,7 +267,8 @@ void step(const Item* items, const Settings& s) {
     elements += item->square ? item->n : item->matrices * item->n * item->m;
   }
   const long n_threads = std::max(1L, std::min(s.n_threads, elements / kShared));
-  std::vector<Sums<T>> sums(n_threads, Sums<T>(m));
+  std::vector<Sums<T>> sums;
+  for (long i = 0; i < n_threads; i++) sums.emplace_back(m);
   Barrier barrier(n_threads);
   const auto work = [&](long index) {
     long small = 0;
