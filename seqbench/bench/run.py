@@ -102,7 +102,7 @@ def markdown(suite: Suite, found: dict[str, Any]) -> str:
             times = row["times_ours"]
             spread = f"{times['median']:.2f} [{times['min']:.2f}, {times['max']:.2f}]"
             tokens = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,}"
-            peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
+            peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.{0 if row['peak_mib'] >= 10 else 1}f}"
             state = f" {row['kept_mib']:.2f} |" if "kept_mib" in row else " |" if keeps else ""
             lines.append(f"| {row['name']} | {row['milliseconds']:.1f} | {spread} | {tokens} | {peak} |{state}")
     return "\n".join(lines) + "\n"
