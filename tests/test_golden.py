@@ -69,8 +69,14 @@ def losses(name: str, source: Path | None, folder: Path) -> list[float]:
     return [row["loss"] for row in map(json.loads, rows) if "loss" in row]
 
 
-RUNS |= {f"{name}-reference": [*RUNS[name], "model.backend=reference"] for name in ("copy-scornn", "copy-kru")}
-RUNS["copy-gru-adafactor-reference"] = [*RUNS["copy-gru-adafactor"], "optimizer.backend=reference"]
+RUNS |= {
+    f"{name}-reference": [*RUNS[name], "model.backend=reference"] for name in ("copy-scornn", "copy-kru", "copy-lstm")
+}
+RUNS["copy-gru-adafactor-reference"] = [
+    *RUNS["copy-gru-adafactor"],
+    "model.backend=reference",
+    "optimizer.backend=reference",
+]
 
 
 @pytest.mark.parametrize("name", RUNS)

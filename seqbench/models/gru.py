@@ -1,5 +1,5 @@
 """Gated recurrent unit: Cho et al. 2014, in cuDNN's form (the reset gate acts after the recurrent product), on torch's
-fused kernels.
+fused kernels or, on a CPU, a compiled loop.
 
     r, z = sigmoid(W x_t + U h_{t-1} + b)       n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + c_n))
     h_t = (1 - z) * n + z * h_{t-1}
@@ -18,7 +18,7 @@ class GRU(RecurrentStack):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: per layer h (B, hidden_size).
 
     `dropout` acts between layers. `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where null), glorot or
-    orthogonal.
+    orthogonal. `backend`: reference | native | auto (cells/stack.py).
     """
 
     def __init__(
@@ -29,10 +29,11 @@ class GRU(RecurrentStack):
         dropout: float = 0.0,
         init: str = "uniform",
         init_range: float | None = None,
+        backend: str = "auto",
     ):
         layers = [
             nn.GRU(d_input if index == 0 else hidden_size, hidden_size, batch_first=True) for index in range(n_layers)
         ]
         for layer in layers:
             initialise(layer, init, init_range)
-        super().__init__(layers, dropout)
+        super().__init__(layers, dropout, backend)

@@ -1,5 +1,5 @@
 """Long short-term memory: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, on torch's fused
-kernels (cuDNN on a GPU).
+kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
 
     i, f, o = sigmoid(W x_t + U h_{t-1} + b)    g = tanh(W_g x_t + U_g h_{t-1} + b_g)
     c_t = f * c_{t-1} + i * g                   h_t = o * tanh(c_t)
@@ -20,7 +20,7 @@ class LSTM(RecurrentStack):
 
     `dropout` acts between layers (Zaremba et al. 2014). `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where
     null), glorot (TF1's BasicLSTMCell) or orthogonal. `forget_bias` fixes the forget gate's summed bias at the start
-    (null: as initialised).
+    (null: as initialised). `backend`: reference | native | auto (cells/stack.py).
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class LSTM(RecurrentStack):
         init: str = "uniform",
         init_range: float | None = None,
         forget_bias: float | None = None,
+        backend: str = "auto",
     ):
         layers = [
             nn.LSTM(d_input if index == 0 else hidden_size, hidden_size, batch_first=True) for index in range(n_layers)
@@ -42,4 +43,4 @@ class LSTM(RecurrentStack):
                 _, _, input_bias, recurrent_bias = weights(layer)
                 input_bias.data[hidden_size : 2 * hidden_size] = forget_bias
                 recurrent_bias.data[hidden_size : 2 * hidden_size] = 0.0
-        super().__init__(layers, dropout)
+        super().__init__(layers, dropout, backend)

@@ -1,4 +1,4 @@
-"""Layers of torch's fused recurrences, one above the other, with dropout between them.
+"""Layers of LSTM or GRU, one above the other, with dropout between them, in torch's fused kernels or a compiled loop.
 
 One `nn.LSTM` or `nn.GRU` a layer instead of `num_layers`: cuDNN draws its own inter-layer dropout masks, which no seed
 reproduces (pytorch#104697); ours come from torch's generator.
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.models.cells.gated import BACKENDS
+from seqbench.models.cells.gated import layer as compiled_layer
 from seqbench.types import Backbone, ParameterGroup, State, tree_map
 
 INITS = ("uniform", "glorot", "orthogonal")
@@ -21,26 +23,34 @@ INITS = ("uniform", "glorot", "orthogonal")
 
 class RecurrentStack(Backbone):
     """`layers` in order, each fed the one below after `dropout`. State: a tuple, one entry a layer: (B, H), or
-    (hidden, cell) of such for an LSTM."""
+    (hidden, cell) of such for an LSTM. `backend`: reference is torch's kernel (cuDNN's on a GPU), native a compiled
+    loop on a CPU, auto the faster one (gated.py)."""
 
-    def __init__(self, layers: Sequence[nn.RNNBase], dropout: float):
+    def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
         super().__init__()
+        if backend not in BACKENDS:
+            raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        self.backend = backend
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
         self.d_output = layers[-1].hidden_size
         self._d_input = layers[0].input_size
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
-        if not x.is_floating_point():
-            x = F.one_hot(x, self._d_input).to(weights(self.layers[0])[0].dtype)
         new_state = []
         for index, layer in enumerate(self.layers):
             if index > 0:
                 x = F.dropout(x, self.dropout, self.training)
-            before = None if state is None else tree_map(lambda tensor: tensor.unsqueeze(0), state[index])
-            x, after = layer(x, before)
-            new_state.append(tree_map(lambda tensor: tensor.squeeze(0), after))
+            before = None if state is None else state[index]
+            x, after = compiled_layer(layer, x, before, self.backend) or self._torch(layer, x, before)
+            new_state.append(after)
         return x, tuple(new_state), None
+
+    def _torch(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
+        if not x.is_floating_point():
+            x = F.one_hot(x, self._d_input).to(weights(layer)[0].dtype)
+        y, after = layer(x, tree_map(lambda tensor: tensor.unsqueeze(0), before))
+        return y, tree_map(lambda tensor: tensor.squeeze(0), after)
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self.layers])}
