@@ -13,6 +13,7 @@ from seqbench.errors import UserError
 
 SMALL = {
     "recurrent": {"B": 3, "N": 8, "T": 5},
+    "gated": {"gates": 3, "B": 3, "N": 8, "T": 5},
     "kronecker": {"B": 3, "N": 16, "P": 4, "complex": 1, "T": 5},
     "language_model": {"B": 2, "T": 3, "N": 8, "V": 50},
     "output_layer": {"N": 4, "D": 8, "V": 3000},

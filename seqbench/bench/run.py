@@ -16,7 +16,7 @@ from seqbench.bench.suite import Suite
 from seqbench.errors import UserError
 
 GROUPS = {  # what can be asked for -> its suites, a module each
-    "recurrent": ["recurrent"],
+    "recurrent": ["recurrent", "gated"],
     "kronecker": ["kronecker"],
     "language": ["language_model", "output_layer", "token_stream"],
     "equilibrium": ["equilibrium"],

@@ -1,0 +1,57 @@
+"""LSTM and GRU layers, compiled, beside torch's own: a training step of the copy task, as in recurrent.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from seqbench.bench.recurrent import N_CLASSES, N_INPUTS, TorchRecurrence, batch, device, peer
+from seqbench.bench.suite import Contestant, Suite
+from seqbench.heads.softmax import Softmax
+from seqbench.models.gru import GRU
+from seqbench.models.lstm import LSTM
+from seqbench.network import Network
+
+Step = Callable[[], None]
+
+
+def seqbench(backend: str) -> Callable[..., Step]:
+    def build(gates: int, B: int, N: int, T: int) -> Step:
+        data = batch(B, T)
+        backbone = (LSTM if gates == 4 else GRU)(N_INPUTS, N, backend=backend)
+        network = Network(None, backbone, Softmax(N, N_CLASSES)).to(device())
+        optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-4)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            (network(data)[0] / data.count()).backward()
+            optimizer.step()
+
+        return step
+
+    return build
+
+
+def users(gates: int, B: int, N: int, T: int) -> Step:
+    layer = nn.LSTM if gates == 4 else nn.GRU
+    return peer(lambda N: TorchRecurrence(layer(N_INPUTS, N, batch_first=True)))(B, N, T)
+
+
+SUITE = Suite(
+    name="gated",
+    title="LSTM (4 gates) and GRU (3 gates): one training step of the copy task",
+    note="B sequences of T + 20 symbols, N units, float32; forward, backward and optimizer.",
+    ours="seqbench",
+    contestants=[
+        Contestant("seqbench", seqbench("native" if device().type == "cpu" else "auto")),
+        Contestant("torch.nn.LSTM or GRU", users),
+    ],
+    shapes=[
+        {"gates": gates, "B": B, "N": N, "T": T}
+        for gates in (3, 4)
+        for B, N, T in [(20, 68, 1000), (20, 190, 1000), (128, 190, 200), (20, 650, 35)]
+    ],
+    n_tokens=lambda gates, B, N, T: B * (T + 20),
+)
