@@ -39,6 +39,7 @@ class RecurrentStack(Backbone):
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         new_state = []
         for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.RNNBase)
             if index > 0:
                 x = F.dropout(x, self.dropout, self.training)
             before = None if state is None else state[index]
@@ -46,7 +47,7 @@ class RecurrentStack(Backbone):
             new_state.append(after)
         return x, tuple(new_state), None
 
-    def _torch(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
+    def _torch(self, layer: nn.RNNBase, x: Tensor, before: State) -> tuple[Tensor, State]:
         if not x.is_floating_point():
             x = F.one_hot(x, self._d_input).to(weights(layer)[0].dtype)
         y, after = layer(x, tree_map(lambda tensor: tensor.unsqueeze(0), before))
