@@ -144,6 +144,16 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
 
 
+def completed(config: Config) -> Config:
+    """The config of a run that an earlier version made, with the defaults of arguments that constructors have since."""
+    for name in PLUGGABLE:
+        node = getattr(config, name)
+        for key, parameter in signature_of(name, node["_target_"])[0].items():
+            if key not in node and key not in DERIVED[name] and parameter.default is not parameter.empty:
+                node[key] = parameter.default
+    return config
+
+
 def hashed(config: Config) -> dict[str, Any]:
     """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink."""
     everything = asdict(config)

@@ -25,6 +25,9 @@ def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
     code, said, errors = seqbench("eval", f"run={name[:6]}")
     assert code == 0, errors
     assert json.loads(said)["metrics"] == record["metrics"]["test"]
+    config = tmp_path / "outputs" / name / "config.yaml"
+    config.write_text(config.read_text().replace("  vocab_chunk: null\n", ""))  # as a version without it saved it
+    assert seqbench("eval", f"run={name}")[1] == said
     assert name in seqbench("list")[1]
     code, _, errors = seqbench("eval", f"run={name}", "evaluation=dynamic")
     assert (code, errors) == (2, "seqbench: evaluation=dynamic is for language modelling, not for the task copy.\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.compose import composed, nearest
-from seqbench.config import Config, ConfigError, check, load
+from seqbench.config import Config, ConfigError, check, completed, load
 from seqbench.errors import UserError
 from seqbench.report.ledger import EVALUATIONS, write_record
 
@@ -25,7 +25,7 @@ def evaluate(arguments: list[str]) -> None:
             raise ConfigError(f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{nearest(key)}.")
     asked = composed(arguments)
     folder = find_run(asked)
-    config = load(folder / "config.yaml")
+    config = completed(load(folder / "config.yaml"))
     config.evaluation, config.data_dir, config.source = (
         asked.evaluation,
         asked.data_dir or config.data_dir,

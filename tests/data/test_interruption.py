@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,8 +70,8 @@ def set_bytes(folder: Path) -> dict[str, bytes]:
 def test_kills_at_random(tokenizer, corpus_of, long_text, source, tmp_path):
     corpus = corpus_of(long_text, tokenizer)
     expected = prepare(corpus, tmp_path / "undisturbed", str(source))
-    chance, went_on = random.Random(1), 0
-    for _ in range(12):
+    chance, went_on, n_killed = random.Random(1), 0, 0
+    while n_killed < 8 or went_on < 3:
         process = start(corpus, tmp_path, source)
         assert process.stdout.readline() == "begun\n"
         for _ in range(chance.randint(0, 8)):
@@ -78,8 +79,11 @@ def test_kills_at_random(tokenizer, corpus_of, long_text, source, tmp_path):
         time.sleep(chance.uniform(0, 0.005))
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        assert not (tmp_path / "data" / "tiny").exists()
-    assert went_on >= 3
+        if (tmp_path / "data" / "tiny").exists():  # it was done before the signal came
+            shutil.rmtree(tmp_path / "data")
+            went_on = n_killed = 0
+        else:
+            n_killed += 1
     process = start(corpus, tmp_path, source)
     output, _ = process.communicate(timeout=60)
     assert output.splitlines()[-1] == expected.sha256 and "going on at" in output

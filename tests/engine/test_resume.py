@@ -87,16 +87,21 @@ def compare(arguments, tmp_path, times) -> Path:
     return whole
 
 
-def test_ten_kills_of_a_copy_run(tmp_path):
-    compare([*TINY, "task.delay=100", "train.max_steps=200"], tmp_path, times=10)
+TIMES = pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
 
 
-def test_ten_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data):
+@TIMES
+def test_kills_of_a_copy_run(tmp_path, times):
+    compare([*TINY, "task.delay=100", "train.max_steps=200"], tmp_path, times)
+
+
+@TIMES
+def test_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data, times):
     arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=200", "task.bptt=5"]
     arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "network.d_embed=8", "model.dropout=0.5"]
     arguments += ["train.eval_every=50", "log.every=1", "checkpoint.every=3", "task.eval_window=5000"]
     arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
-    compare(arguments, tmp_path, times=10)
+    compare(arguments, tmp_path, times)
 
 
 def test_kills_of_a_run_that_averages(tmp_path):
@@ -129,7 +134,7 @@ def test_kills_of_a_hebbian_softmax(tmp_path):
 
 
 def test_kills_of_two_processes(tmp_path):
-    compare([*TINY, "train.nproc=2", "train.max_steps=100"], tmp_path, times=3)
+    compare([*TINY, "train.nproc=2", "train.max_steps=100"], tmp_path, times=2)
 
 
 EQUILIBRIUM = [
@@ -145,7 +150,7 @@ UNLIKE_AT_EVERY_STEP += ["model.jacobian_weight=0.5", "model.jacobian_probabilit
 def test_kills_of_an_equilibrium_model(tmp_path, nproc):
     """What it counts and draws: steps of pretraining and of a growing weight, masks, the Jacobian's probes."""
     settings = ["log.every=3", f"train.nproc={nproc}"]  # rows and saves at different steps
-    compare([*EQUILIBRIUM, *UNLIKE_AT_EVERY_STEP, *settings], tmp_path, times=3)
+    compare([*EQUILIBRIUM, *UNLIKE_AT_EVERY_STEP, *settings], tmp_path, times=2)
 
 
 def rows_of(arguments, cwd):
