@@ -116,6 +116,7 @@ def test_kills_of_a_run_that_averages(tmp_path):
         assert not any(torch.equal(tensor, average) for average in averages), name
 
 
+@pytest.mark.slow
 def test_kills_of_a_run_with_windows_of_random_length(tmp_path, real_data):
     # three micro-batches a step, from epochs of some 125 windows: the run sees an order and the next
     arguments = ["experiment=ptb_char/lstm", "train.max_epochs=null", "train.max_steps=60", "train.accumulate=3"]
@@ -146,7 +147,7 @@ UNLIKE_AT_EVERY_STEP = ["model.pretrain_steps=15", "model.dropout=0.2", "model.d
 UNLIKE_AT_EVERY_STEP += ["model.jacobian_weight=0.5", "model.jacobian_probability=0.5", "model.jacobian_growth_steps=9"]
 
 
-@pytest.mark.parametrize("nproc", [1, 2])
+@pytest.mark.parametrize("nproc", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_kills_of_an_equilibrium_model(tmp_path, nproc):
     """What it counts and draws: steps of pretraining and of a growing weight, masks, the Jacobian's probes."""
     settings = ["log.every=3", f"train.nproc={nproc}"]  # rows and saves at different steps
@@ -159,7 +160,9 @@ def rows_of(arguments, cwd):
     return [json.loads(row) for row in rows]
 
 
-@pytest.mark.parametrize("extra", [[], ["train.accumulate=2"]], ids=["plain", "accumulated"])
+@pytest.mark.parametrize(
+    "extra", [[], pytest.param(["train.accumulate=2"], marks=pytest.mark.slow)], ids=["plain", "accumulated"]
+)
 def test_one_process_equals_two_at_equilibrium(tmp_path, extra):
     exact = ["model.forward_tolerance=1e-5", "model.backward_tolerance=1e-5", "model.pretrain_steps=4"]
     settings = [*EQUILIBRIUM, *exact, *extra, "train.max_steps=10", "train.eval_every=5"]
