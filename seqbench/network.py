@@ -5,7 +5,7 @@ Shapes: B batch, T time, D features, N scored targets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,12 +41,10 @@ class Network(nn.Module):
         read = self._read(x, state)
         if read is not None:
             z_BTC, state, aux = read
-            z_NC, targets = select(z_BTC, batch)
-        else:
-            y_BTD, state, aux = self.backbone(x, state)
-            y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
-            return self.head_losses(y_ND, targets).sum(), state, aux
-        return self.head.losses(z_NC, targets).sum(), state, aux
+            return self.head.losses(*select(z_BTC, batch)).sum(), state, aux
+        y_BTD, state, aux = self.backbone(x, state)
+        y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
+        return self.head_losses(y_ND, targets).sum(), state, aux
 
     def features(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """What the backbone says at every position, before any readout: (y_BTD, state)."""
@@ -93,9 +91,7 @@ class Network(nn.Module):
         return self.backbone.diagnostics()
 
     def count_parameters(self) -> dict[str, int]:
-        """Reals: those of the hidden-to-hidden maps ("recurrent") and all ("total"), frozen ones too."""
-        recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters
-        return {"recurrent": _count(recurrent), "total": _count(self.parameters())}
+        return count_parameters(self, self.parameter_groups())
 
     def after_step(self, gather: Gather) -> None:
         self.backbone.after_step()
@@ -146,9 +142,7 @@ def build_network(
     elif embedding == "adaptive":
         table, d_input = AdaptiveEmbedding(io.n_tokens, d_embed, cutoffs, div_value), d_embed
     else:
-        table, d_input = nn.Embedding(io.n_tokens, d_embed), d_embed
-        if init_range is not None:
-            nn.init.uniform_(table.weight, -init_range, init_range)
+        table, d_input = learned_embedding(io.n_tokens, d_embed, init_range), d_embed
     if tied and table is None:
         raise ValueError("network.tied=true needs an embedding to share, and this task's inputs have none")
     backbone = make_backbone(d_input)
@@ -158,5 +152,18 @@ def build_network(
     return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
 
 
-def _count(parameters) -> int:
-    return sum(parameter.numel() for parameter in parameters)
+def learned_embedding(n_tokens: int, d_embed: int, init_range: float | None) -> nn.Embedding:
+    """U(-r, r) with r = `init_range`, or N(0, 1) where null."""
+    table = nn.Embedding(n_tokens, d_embed)
+    if init_range is not None:
+        nn.init.uniform_(table.weight, -init_range, init_range)
+    return table
+
+
+def count_parameters(network: nn.Module, groups: Mapping[str, ParameterGroup]) -> dict[str, int]:
+    """Reals: those of the hidden-to-hidden maps ("recurrent") and all ("total"), frozen ones too, shared ones once."""
+    recurrent = groups.get("recurrent", ParameterGroup([])).parameters
+    return {
+        "recurrent": sum(parameter.numel() for parameter in recurrent),
+        "total": sum(parameter.numel() for parameter in network.parameters()),
+    }

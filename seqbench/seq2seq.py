@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.network import kept_words, select
+from seqbench.network import count_parameters, kept_words, learned_embedding, select
 from seqbench.types import Batch, EncoderDecoder, Gather, Head, ParameterGroup, State, TaskIO
 
 
@@ -68,12 +68,7 @@ class Seq2Seq(nn.Module):
         return self.backbone.parameter_groups()
 
     def count_parameters(self) -> dict[str, int]:
-        """As `Network`'s; a shared embedding is counted once."""
-        recurrent = self.parameter_groups().get("recurrent", ParameterGroup([])).parameters
-        return {
-            "recurrent": sum(parameter.numel() for parameter in recurrent),
-            "total": sum(parameter.numel() for parameter in self.parameters()),
-        }
+        return count_parameters(self, self.parameter_groups())
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:
         """Of encoder and decoder together where both tell the same."""
@@ -120,8 +115,8 @@ def build_seq2seq(
         raise ValueError(f"translation reads a learned embedding, not network.embedding={embedding}")
     if shared_embedding and not io.shared_vocabulary:
         raise ValueError("network.shared_embedding=true needs one vocabulary for source and target")
-    target = _table(io.n_tokens, d_embed, init_range)
-    source = target if shared_embedding else _table(io.n_source_tokens, d_embed, init_range)
+    target = learned_embedding(io.n_tokens, d_embed, init_range)
+    source = target if shared_embedding else learned_embedding(io.n_source_tokens, d_embed, init_range)
     backbone = make_backbone(d_embed)
     if not isinstance(backbone, EncoderDecoder):
         raise ValueError(
@@ -130,10 +125,3 @@ def build_seq2seq(
         )
     head = make_head(backbone.d_output, io.n_outputs, target if tied else None)
     return Seq2Seq(source, target, backbone, head, io, dropout_words, dropout_input, dropout_output)
-
-
-def _table(n_tokens: int, d_embed: int, init_range: float | None) -> nn.Embedding:
-    table = nn.Embedding(n_tokens, d_embed)
-    if init_range is not None:
-        nn.init.uniform_(table.weight, -init_range, init_range)
-    return table

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from seqbench.compose import composed, nearest
 from seqbench.config import Config, ConfigError, check, completed, load
 from seqbench.errors import UserError
-from seqbench.report.ledger import EVALUATIONS, write_record
+from seqbench.report.ledger import EVALUATIONS
 
 ACCEPTED = (
     *("run", "evaluation", "split", "output_dir", "results_dir"),
@@ -90,17 +89,16 @@ def _write_lines(path: Path, numbered: dict[int, str]) -> None:
     """The lines in the order of their numbers, whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.write_text("".join(f"{line}\n" for _, line in sorted(numbered.items())), encoding="utf-8", newline="\n")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any]) -> None:
     """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
+    from seqbench.engine.record import keep_record
+
     path, name = folder / "record.json", config.evaluation["_target_"].rpartition(".")[2].lower()
     if name not in EVALUATIONS or not path.exists():
         return
     record = json.loads(path.read_text())
     record.setdefault("evaluations", {}).setdefault(name, {})[split] = found
-    write_record(record, Path(config.results_dir) / "runs")
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    keep_record(record, folder, Path(config.results_dir) / "runs")

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from seqbench.data.corpus import SPLITS, Corpus
 from seqbench.data.encode import encode, flush, numbers, save, wrong
 from seqbench.data.errors import DataError
+from seqbench.data.once import once
 from seqbench.data.source import Progress, Text, find
 from seqbench.data.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
 from seqbench.data.tokenizer import UNK, Numbering, ranked
@@ -50,29 +50,14 @@ def _silent(line: str) -> None:
 
 
 def _locked(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress, force: bool) -> Prepared:
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(data_dir / f".{corpus.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            progress(f"{corpus.name}: waiting for another process that prepares it")
-            lock.acquire()
-        try:
-            found = None if force else open_prepared(corpus, data_dir)
-            if found is None:
-                _build(corpus, data_dir, find(corpus, data_dir, source, progress), progress)
-                found = open_prepared(corpus, data_dir)
-        finally:
-            lock.release()
-    except OSError as error:  # readers turn their own into DataError, so this one comes from writing
-        raise DataError(
-            f"{corpus.name} cannot be prepared in {data_dir}: {error.strerror or error}; name a folder that can be "
-            "written and has room as data_dir=<folder>, and the folder with the raw files as source=<folder>."
-        ) from error
-    if found is None:
-        raise DataError(f"{data_dir / corpus.name} was removed while it was being prepared; prepare it again.")
-    return found
+    return once(
+        corpus.name,
+        data_dir / corpus.name,
+        lambda: open_prepared(corpus, data_dir),
+        lambda: _build(corpus, data_dir, find(corpus, data_dir, source, progress), progress),
+        force,
+        progress,
+    )
 
 
 def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import queue
@@ -9,7 +10,9 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from seqbench.data.corpus import SPLITS, Corpus, Hub
 from seqbench.data.errors import DataError
@@ -58,19 +61,26 @@ def hub_files(corpus: Corpus, hub: Hub) -> dict[str, list[Path]]:
     Read from there as any local copy: a table that `datasets` makes of them would be one more copy on the disk, and
     all of it counts as this process's memory. Raises `DataError` if the download fails.
     """
+    root = f"hf://datasets/{hub.repository}@{hub.revision}"
+    files = {split: [f"{root}/{name}" for name in corpus.splits[split].hub_files] for split in SPLITS}
+    with downloading(corpus.title, hub.repository) as datasets:
+        found = datasets.DownloadManager().download(files)
+    return {split: [Path(path) for path in found[split]] for split in SPLITS}
+
+
+@contextlib.contextmanager
+def downloading(title: str, repository: str) -> Iterator[ModuleType]:
+    """The `datasets` package, patient for a bounded time; what goes wrong with it is a `DataError`."""
     # read by huggingface_hub when it is imported, so set before
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
-    datasets = import_extra("datasets", f"fetching {corpus.title}")
+    datasets = import_extra("datasets", f"fetching {title}")
     from huggingface_hub.errors import HTTPError  # not an OSError, and from another package in each major version
 
-    root = f"hf://datasets/{hub.repository}@{hub.revision}"
-    files = {split: [f"{root}/{name}" for name in corpus.splits[split].hub_files] for split in SPLITS}
     try:
-        found = datasets.DownloadManager().download(files)
+        yield datasets
     except (OSError, ValueError, HTTPError, datasets.exceptions.DatasetsError) as error:
         raise DataError(
-            f"{corpus.title} could not be fetched from the hub ({hub.repository}): {first_sentence(error)}; "
+            f"{title} could not be fetched from the hub ({repository}): {first_sentence(error)}; "
             "try again, or name a folder with its files as source=<folder>."
         ) from error
-    return {split: [Path(path) for path in found[split]] for split in SPLITS}

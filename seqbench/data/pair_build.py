@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock
 
 from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
+from seqbench.data.once import once
 from seqbench.data.pairs import (
     FORMAT,
     MODEL,
@@ -60,22 +60,11 @@ def ensure_pairs(
     if found is not None:
         return found
     path = place(corpus, settings, data_dir)
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / f".{path.name}.lock"):
-            found = None if force else open_pairs(corpus, settings, data_dir)  # another process may have made it
-            if found is None:
-                texts = find_pairs(corpus, settings.languages, data_dir, source, progress)
-                _build(corpus, settings, path, texts, progress)
-                found = open_pairs(corpus, settings, data_dir)
-    except OSError as error:  # readers turn their own into DataError, so this one comes from writing
-        raise DataError(
-            f"{corpus.name} cannot be prepared in {data_dir}: {error.strerror or error}; name a folder that can be "
-            "written and has room as data_dir=<folder>, and the folder with the raw files as source=<folder>."
-        ) from error
-    if found is None:
-        raise DataError(f"{path} was removed while it was being prepared; prepare it again.")
-    return found
+
+    def build() -> None:
+        _build(corpus, settings, path, find_pairs(corpus, settings.languages, data_dir, source, progress), progress)
+
+    return once(corpus.name, path, lambda: open_pairs(corpus, settings, data_dir), build, force, progress)
 
 
 def _build(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
+from seqbench.data.hub import downloading
 from seqbench.data.rows import first_sentence, import_extra
 
 Block = list[tuple["str | None", "str | None"]]  # (source, target); None: a line that is not UTF-8
@@ -49,27 +49,17 @@ def parquet_pairs(paths: list[Path], languages: tuple[str, str]) -> Iterator[Blo
 
 def hub_pairs(hub: ParallelHub, title: str, languages: tuple[str, str]) -> dict[str, Callable[[], Iterator[Block]]]:
     """Each split's blocks, from files that `datasets` downloads into the hub's own cache. Raises `DataError`."""
-    # read by huggingface_hub when it is imported, so set before
-    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "5")
-    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
-    datasets = import_extra("datasets", f"fetching {title}")
-    from huggingface_hub import HfFileSystem
-    from huggingface_hub.errors import HTTPError  # not an OSError, and from another package in each major version
-
     root = f"datasets/{hub.repository}@{hub.revision}/{hub.folder}"
     stems = {"train": "train", "valid": "validation", "test": "test"}
-    try:
+    with downloading(title, hub.repository) as datasets:
+        from huggingface_hub import HfFileSystem
+
         system = HfFileSystem()
         names = {split: sorted(map(str, system.glob(f"{root}/{stems[split]}-*.parquet"))) for split in SPLITS}
         if not all(names.values()):
             raise FileNotFoundError(f"{root} lacks parquet files")
         urls = {split: [f"hf://{name}" for name in names[split]] for split in SPLITS}
         found = datasets.DownloadManager().download(urls)
-    except (OSError, ValueError, HTTPError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(
-            f"{title} could not be fetched from the hub ({hub.repository}): {first_sentence(error)}; try again, or "
-            "name a folder with its files as source=<folder>."
-        ) from error
     return {split: partial(parquet_pairs, [Path(one) for one in found[split]], languages) for split in SPLITS}
 
 

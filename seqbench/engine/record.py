@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 import resource
@@ -18,6 +19,7 @@ from seqbench import __version__
 from seqbench.config import Config, hashed, run_id
 from seqbench.engine.distributed import World
 from seqbench.engine.state import Run
+from seqbench.report.ledger import write_record
 
 
 def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], tested_step: int) -> dict[str, Any]:
@@ -48,6 +50,14 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "task_version": run.task.version,
         "curve": {"steps": state.history_steps, run.task.io.selection: state.history},
     }
+
+
+def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
+    """Write a record into the ledger and into its run's folder, whole or not at all."""
+    write_record(record, ledger)
+    partial = folder / "record.json.partial"
+    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, folder / "record.json")
 
 
 def peak_memory_mib(world: World) -> float:

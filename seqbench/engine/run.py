@@ -23,12 +23,11 @@ from seqbench.engine.distributed import World
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
-from seqbench.engine.record import commit, make_record
+from seqbench.engine.record import commit, keep_record, make_record
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import UserError
 from seqbench.network import Network, build_network
 from seqbench.optim.groups import build_optimizer
-from seqbench.report.ledger import write_record
 from seqbench.seq2seq import Seq2Seq, build_seq2seq
 from seqbench.tasks.task import Task
 
@@ -185,10 +184,7 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     if not run.world.leads:
         return None
     record = make_record(config, run, metrics, tested_step)
-    write_record(record, ledger(config))
-    partial = folder / "record.json.partial"
-    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, folder / "record.json")
+    keep_record(record, folder, ledger(config))
     return record
 
 

@@ -73,6 +73,8 @@ class Adaptive(Head):
     ):
         super().__init__()
         self.edges = band_edges(n_outputs, cutoffs)
+        self.starts: Tensor
+        self.register_buffer("starts", torch.tensor(self.edges[1:-1]), persistent=False)
         n_bands = len(self.edges) - 1
         if embedding is None:
             widths = band_widths(d_input, div_value, n_bands)
@@ -96,7 +98,7 @@ class Adaptive(Head):
 
     def losses(self, z_NC: Tensor, target_N: Tensor) -> Tensor:
         """(N,) negative log-likelihoods in nats."""
-        band_N = torch.bucketize(target_N, torch.tensor(self.edges[1:-1], device=target_N.device), right=True)
+        band_N = torch.bucketize(target_N, self.starts, right=True)
         # in the first softmax a word of band i > 0 is the band's entry
         entry_N = target_N.where(band_N == 0, self.edges[1] + band_N - 1)
         losses_N = F.nll_loss(self._band(z_NC, 0), entry_N, reduction="none")
