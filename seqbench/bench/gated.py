@@ -7,29 +7,18 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from seqbench.bench.recurrent import N_CLASSES, N_INPUTS, TorchRecurrence, batch, device, peer
+from seqbench.bench.recurrent import N_INPUTS, TorchRecurrence, device, ours, peer
 from seqbench.bench.suite import Contestant, Suite
-from seqbench.heads.softmax import Softmax
 from seqbench.models.gru import GRU
 from seqbench.models.lstm import LSTM
-from seqbench.network import Network
 
 Step = Callable[[], None]
 
 
 def seqbench(backend: str) -> Callable[..., Step]:
     def build(gates: int, B: int, N: int, T: int) -> Step:
-        data = batch(B, T)
-        backbone = (LSTM if gates == 4 else GRU)(N_INPUTS, N, backend=backend)
-        network = Network(None, backbone, Softmax(N, N_CLASSES)).to(device())
-        optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-4)
-
-        def step() -> None:
-            optimizer.zero_grad(set_to_none=True)
-            (network(data)[0] / data.count()).backward()
-            optimizer.step()
-
-        return step
+        layer = LSTM if gates == 4 else GRU
+        return ours(lambda N: layer(N_INPUTS, N, backend=backend), torch.optim.RMSprop)(B, N, T)
 
     return build
 

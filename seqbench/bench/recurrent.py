@@ -21,7 +21,7 @@ from seqbench.heads.softmax import Softmax
 from seqbench.models.scornn import SCORNN
 from seqbench.network import Network
 from seqbench.optim.rmsprop import RMSpropTF
-from seqbench.types import Batch
+from seqbench.types import Backbone, Batch
 
 N_INPUTS, N_CLASSES = 10, 9
 Step = Callable[[], None]
@@ -37,21 +37,26 @@ def batch(B: int, T: int) -> Batch:
     return Batch(inputs_BT, torch.randint(0, N_CLASSES, (B, T + 20), generator=generator).to(device()))
 
 
-def scornn(backend: str) -> Callable[..., Step]:
+def ours(make: Callable[[int], Backbone], optimizer: Callable[..., torch.optim.Optimizer]) -> Callable[..., Step]:
+    """`make` builds the layer of N units."""
+
     def build(B: int, N: int, T: int) -> Step:
-        data = batch(B, T)
-        backbone = SCORNN(N_INPUTS, hidden_size=N, n_negative=N // 2, backend=backend)
-        network = Network(None, backbone, Softmax(N, N_CLASSES), dropout_input=0.0, dropout_output=0.0).to(device())
-        optimizer = RMSpropTF(network.parameters(), lr=1e-4)
+        data, backbone = batch(B, T), make(N)
+        network = Network(None, backbone, Softmax(backbone.d_output, N_CLASSES)).to(device())
+        updates = optimizer(network.parameters(), lr=1e-4)
 
         def step() -> None:
-            optimizer.zero_grad(set_to_none=True)
+            updates.zero_grad(set_to_none=True)
             (network(data)[0] / data.count()).backward()
-            optimizer.step()
+            updates.step()
 
         return step
 
     return build
+
+
+def scornn(backend: str) -> Callable[..., Step]:
+    return ours(lambda N: SCORNN(N_INPUTS, hidden_size=N, n_negative=N // 2, backend=backend), RMSpropTF)
 
 
 class UserCell(nn.Module):

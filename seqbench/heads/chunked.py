@@ -45,6 +45,7 @@ class _ByWords(torch.autograd.Function):
             highest_N = z_NK.amax(1)
             part_N = z_NK.sub_(highest_N[:, None]).exp_().sum(1).log_().add_(highest_N)
             total_N = torch.logaddexp(total_N, part_N)
+            del z_NK  # or it would live on while the next chunk's is made
         ctx.save_for_backward(h_ND, weight_VD, bias_V, target_N, total_N)
         return total_N - own_N
 
@@ -60,6 +61,7 @@ class _ByWords(torch.autograd.Function):
             row_n, column_n = _within(target_N, start, ctx.chunk)
             delta_NK[row_n, column_n] -= 1
             sums.add(delta_NK.mul_(grad_N[:, None]), slice(None), words)
+            del z_NK, delta_NK
         return *sums.found(h_ND), None, None, None
 
 
@@ -96,13 +98,14 @@ def _by_targets(h_ND, weight_VD, bias_V, target_N, chunk: int, dtype, grad_N: Te
         total_n = z_nV.logsumexp(1)
         index_n = torch.arange(len(z_nV), device=z_nV.device)
         parts.append(total_n - z_nV[index_n, target_N[rows]])
-        if sums is None:
-            continue
-        delta_nV = z_nV.sub_(total_n[:, None]).exp_()
-        delta_nV[index_n, target_N[rows]] -= 1
-        if grad_N is not None:
-            delta_nV.mul_(grad_N[rows, None])
-        sums.add(delta_nV, rows, slice(None))
+        if sums is not None:
+            delta_nV = z_nV.sub_(total_n[:, None]).exp_()
+            delta_nV[index_n, target_N[rows]] -= 1
+            if grad_N is not None:
+                delta_nV.mul_(grad_N[rows, None])
+            sums.add(delta_nV, rows, slice(None))
+            del delta_nV
+        del z_nV  # or it would live on while the next chunk's is made
     return torch.cat(parts), None if sums is None else sums.found(h_ND)
 
 

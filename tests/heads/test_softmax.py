@@ -1,9 +1,12 @@
 """The cross entropy in chunks of the vocabulary against the plain one, and what a head shares with an embedding."""
 
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
 from seqbench.heads.softmax import Softmax
@@ -110,3 +113,24 @@ def test_smoothed_labels_are_torchs_in_training_and_plain_in_evaluation(setting)
 def test_a_smoothing_that_is_none_is_refused():
     with pytest.raises(ValueError, match="label_smoothing is at least 0 and below 1, not 1"):
         Softmax(D, V, label_smoothing=1.0)
+
+
+def allocated(step):
+    """Bytes of tensors: the most at any one time while it runs, and what is left after it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        step()
+    events = profiled.profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
+    held = list(itertools.accumulate(change for _, change in changes))
+    return max(held), held[-1]
+
+
+@pytest.mark.parametrize("n_words", [33_278, 267_735])
+def test_chunks_of_words_need_little_beside_the_gradients(n_words):
+    """What is given back at the end is less than a twentieth of the logits that the plain way would have."""
+    n_targets = 256
+    h, target = draw(n_targets, 4, dtype=torch.float32).requires_grad_(), torch.arange(n_targets)
+    head = Softmax(4, n_words, vocab_chunk=1024)
+    most, left = allocated(lambda: head.losses(h, target).sum().backward())
+    assert left >= 4 * head.linear.weight.numel()
+    assert most - left < 0.05 * 4 * n_targets * n_words

@@ -6,11 +6,11 @@
 //
 // Layouts, row-major and contiguous: gates (steps, rows, K n), states (rows, n), outputs (steps, rows, n).
 
-#include <thread>
 #include <vector>
 
 #include "exponential.h"
 #include "product.h"
+#include "rows.h"
 
 namespace seqbench {
 namespace {
@@ -32,17 +32,6 @@ struct Call {
   void* h_later;   // (rows, n): in, the last output's gradient from later steps; out, that of h_before
   void* c_later;   // LSTM: likewise
 };
-
-template <typename Work>
-void over_rows(const Call& s, Work work) {
-  const long share = (s.rows + s.n_threads - 1) / s.n_threads;
-  const long each = std::max<long>(kRows, (share + kRows - 1) / kRows * kRows);
-  std::vector<std::thread> threads;
-  for (long first = each; first < s.rows; first += each)
-    threads.emplace_back([=] { work(first, std::min(each, s.rows - first)); });
-  work(0, std::min(each, s.rows));
-  for (auto& thread : threads) thread.join();
-}
 
 template <typename T>
 struct Lstm {
@@ -126,7 +115,7 @@ void forward(const Call& s) {
   const bool has_cell = c_before != nullptr;
   long width;
   const std::vector<T> transposed = padded<T>(n, K * n, [&](long i, long j) { return U[j * n + i]; }, width);
-  over_rows(s, [&](long first, long rows) {
+  over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long) {
     std::vector<T> z(rows * width), cells;
     if (has_cell) cells.assign(c_before + first * n, c_before + (first + rows) * n);
     for (long t = 0; t < s.steps; t++) {
@@ -156,7 +145,7 @@ void backward(const Call& s) {
   T *h_later = static_cast<T*>(s.h_later), *c_later = static_cast<T*>(s.c_later);
   long width;
   const std::vector<T> weight = padded<T>(K * n, n, [&](long i, long j) { return U[i * n + j]; }, width);
-  over_rows(s, [&](long first, long rows) {
+  over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long) {
     std::vector<T> sum(rows * width);
     for (long t = s.steps - 1; t >= 0; t--) {
       T* gates = A + t * wide_step + first * K * n;

@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "maps.h"
 #include "nonlinearities.h"
 #include "product.h"
+#include "rows.h"
 
 namespace seqbench {
 namespace {
@@ -45,17 +45,6 @@ struct Call {
   void* readout_grad;       // (c, width)
   void* x_grad;             // written; may be null
 };
-
-template <typename Work>
-void over_rows(const Call& s, Work work) {
-  const long share = (s.rows + s.n_threads - 1) / s.n_threads;
-  const long each = std::max<long>(kRows, (share + kRows - 1) / kRows * kRows);
-  std::vector<std::thread> threads;
-  for (long first = each; first < s.rows; first += each)
-    threads.emplace_back([=] { work(first, std::min(each, s.rows - first), first / each); });
-  work(0, std::min(each, s.rows), 0);
-  for (auto& thread : threads) thread.join();
-}
 
 template <typename T>
 void apply(const Call& s, T* z, long rows) {
@@ -148,7 +137,7 @@ void forward(const Map& map, const Call& s) {
   std::vector<T> V_transposed(s.n * wide, T(0));
   for (long i = 0; i < s.c; i++)
     for (long j = 0; j < s.n; j++) V_transposed[j * wide + i] = static_cast<const T*>(s.readout)[i * s.width + j];
-  over_rows(s, [&](long first, long rows, long) {
+  over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long) {
     auto scratch = map.scratch();
     std::vector<T> out(rows * wide);
     for (long t = 0; t < s.steps; t++) {
@@ -174,7 +163,7 @@ void backward(const Map& map, const Call& s) {
     std::vector<T> input_weight, readout;
   };
   std::vector<Sums> sums(s.n_threads);
-  over_rows(s, [&](long first, long rows, long thread) {
+  over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long thread) {
     Sums& mine = sums[thread];
     mine = {map.scratch(), std::vector<double>(n_bias), std::vector<T>(s.d * s.n), std::vector<T>(s.c * s.width)};
     std::vector<T> bias(n_bias), delta(rows * s.width, T(0));
