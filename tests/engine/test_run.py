@@ -151,3 +151,18 @@ def test_no_worker_outlives_a_killed_run(tmp_path):
     while worker("0", tmp_path) or worker("1", tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_vanishing_gradients_do_not_slow_a_run():
+    """Denormal numbers are flushed, in this thread and in those that it starts."""
+    code = """if True:
+        import threading, torch
+        from seqbench.config import TrainConfig
+        from seqbench.engine.distributed import World
+        World(TrainConfig(device="cpu", threads=2))
+        x, found = torch.full((100_000,), 1e-40), []
+        thread = threading.Thread(target=lambda: found.append((x * 0.5).abs().max()))
+        thread.start(), thread.join()
+        assert found == [0.0] and not (x * 0.5).any()
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
