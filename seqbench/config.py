@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 import yaml
 from hydra.core.config_store import ConfigStore
@@ -24,6 +23,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqbench.errors import UserError
+from seqbench.values import fault
 
 PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")
 DERIVED = {  # constructor arguments that never stand in a YAML: the task, the network or the engine hands them over
@@ -179,6 +179,8 @@ def check(config: Config) -> None:
     """Raise `ConfigError` for whatever cannot be a run: unknown or missing arguments, wrong types, foreign targets."""
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
+    for key, value in vars(config.network).items():
+        _check_value(f"network.{key}", value)
     for path, allowed in CHOICES.items():
         value: Any = config
         for part in path.split("."):
@@ -228,7 +230,7 @@ def _check_arguments(name: str, path: str, node: dict[str, Any]) -> None:
             if not isinstance(value, dict) or "_target_" not in value:
                 raise ConfigError(f"{path}.{key} needs a _target_ and its arguments: {name}@{path}.{key}=<a {name}>.")
             _check_arguments(name, f"{path}.{key}", value)
-        _check_type(f"{path}.{key}", value, hints.get(key))
+        _check_value(f"{path}.{key}", value, hints.get(key))
     for key in expected:
         if key not in settings:
             raise ConfigError(f"{path}.{key} is missing: {node['_target_']} needs it in its YAML.")
@@ -252,7 +254,13 @@ def locate(name: str, target: str) -> Any:
 
 
 def _check_groups(target: str, groups: Any) -> None:
+    if not isinstance(groups or {}, dict):
+        raise ConfigError(
+            f"optimizer.groups holds settings by a group's name, as groups.recurrent.lr=, not {groups!r}."
+        )
     for group, settings in (groups or {}).items():
+        if not isinstance(settings, dict):
+            raise ConfigError(f"optimizer.groups.{group} holds settings, as groups.{group}.lr=, not {settings!r}.")
         own_target = settings.get("_target_", target)
         signature, hints = signature_of(f"optimizer.groups.{group}", own_target)
         for key, value in settings.items():
@@ -261,23 +269,13 @@ def _check_groups(target: str, groups: Any) -> None:
             if key not in signature:
                 hint = _hint(key, list(signature), f"optimizer.groups.{group}.")
                 raise ConfigError(f"optimizer.groups.{group}.{key} is not an argument of {own_target}{hint}.")
-            _check_type(f"optimizer.groups.{group}.{key}", value, hints.get(key))
+            _check_value(f"optimizer.groups.{group}.{key}", value, hints.get(key))
 
 
-_KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
-
-
-def _check_type(path: str, value: Any, hint: Any) -> None:
-    """Scalars only: a hint that is none of int, float, bool, str (or an optional one) is left to the constructor."""
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    kinds = [kind for kind in options if kind is not type(None)]
-    optional = type(None) in options
-    if not kinds or any(kind not in _KINDS for kind in kinds) or (value is None and optional):
-        return
-    accepted = set(kinds) | ({int} if float in kinds else set())
-    if type(value) not in accepted:
-        kind = " or ".join(_KINDS[kind] for kind in kinds) + (" or null" if optional else "")
-        raise ConfigError(f"{path} must be {kind}, not {value!r}.")
+def _check_value(path: str, value: Any, hint: Any = None) -> None:
+    wrong = fault(path.rpartition(".")[2], value, hint)
+    if wrong:
+        raise ConfigError(f"{path} {wrong}.")
 
 
 def _hint(name: str, valid: Any, prefix: str = "") -> str:

@@ -68,17 +68,18 @@ class Batch:
 class TaskIO:
     """What a task tells the network about its data; never written in a config.
 
-    `n_tokens` is the input vocabulary (None: real-valued inputs of `n_features`), `n_outputs` the classes or real
-    outputs, `one_hot` whether the task's protocol feeds tokens one-hot rather than embedded, `selection` the metric on
-    the valid split that picks the best checkpoint (lower is better). Translation reads `n_source_tokens` (None: the
-    task has no source), which are the same tokens where the `shared_vocabulary` says so, and knows the ids of <pad>,
-    <s> and </s>.
+    `n_tokens` is the input vocabulary (None: real-valued inputs of `n_features`), `n_outputs` the classes or, where
+    `real_outputs` says so, real numbers, `one_hot` whether the task's protocol feeds tokens one-hot rather than
+    embedded, `selection` the metric on the valid split that picks the best checkpoint (lower is better). Translation
+    reads `n_source_tokens` (None: the task has no source), which are the same tokens where the `shared_vocabulary` says
+    so, and knows the ids of <pad>, <s> and </s>.
     """
 
     n_outputs: int
     n_tokens: int | None = None
     n_features: int | None = None
     one_hot: bool = False
+    real_outputs: bool = False
     selection: str = "nll"
     n_source_tokens: int | None = None
     shared_vocabulary: bool = False
@@ -118,8 +119,9 @@ class Backbone(nn.Module):
 class EncoderDecoder(nn.Module):
     """A model that reads a source and says a target. `encode(x, valid)` maps (B, S, d_input) features and what of them
     is no padding to (memory, aux). `decode(x, memory, state)` maps (B, T, d_input) features of the target so far to
-    (y_BTD, state, aux), causally, and goes on from `state` (None: the start). Memory and state are batch-first pytrees;
-    padding of the source changes nothing, D is `d_output`, and aux is as a backbone's.
+    (y_BTD, state, aux), causally, and goes on from `state` (None: the start). Memory and state are batch-first pytrees,
+    padding of the source changes nothing (with an equilibrium, no more than its solver's tolerance), D is `d_output`,
+    and aux is as a backbone's.
 
     The state is a dict whose "coverage" (B, S) sums the attention that each source position has had so far. `parts` are
     the backbones that it is made of, to be told of steps and asked for diagnostics.
@@ -147,6 +149,8 @@ class Head(nn.Module):
 
     A constructor that takes `embedding`, the network's or None, shares its weights (network.tied).
     """
+
+    of_reals: bool = False  # whether targets are real numbers, not classes
 
     @property
     def readout(self) -> nn.Linear | None:

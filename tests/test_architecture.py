@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqbench"
 # low to high; a layer may import itself and anything before it
 ORDER = [
-    {"errors"},
+    {"errors", "values"},
     {"types", "compiled"},
     {"models", "heads", "optim", "data"},
     {"network"},

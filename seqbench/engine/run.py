@@ -139,6 +139,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
+        _require_plain(run.evaluation)
         if world.leads:
             ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
@@ -148,6 +149,13 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
             return _train(config, run, folder)
     except OSError as error:
         raise _disk_error(error, folder) from error
+
+
+def _require_plain(evaluation: Any) -> None:
+    """What training selects by and a record holds as its metrics is nothing that adapts to the text or caches it."""
+    if evaluation.category not in ("static", "beam"):
+        name = evaluation.category
+        raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
 
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:

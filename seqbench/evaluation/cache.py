@@ -44,7 +44,8 @@ class Cache:
             if keys_BMD is None or words_BM is None or batch.reset:
                 keys_BMD, words_BM = h_BTD[:, :0], batch.targets[:, :0]
             keys_BMD, words_BM = torch.cat([keys_BMD, h_BTD], 1), torch.cat([words_BM, batch.targets], 1)
-            log_p_BT = self._mixed(log_p_BT, h_BTD, keys_BMD, words_BM)
+            with torch.autocast(h_BTD.device.type, enabled=False):  # sharp scores need float32
+                log_p_BT = self._mixed(log_p_BT, h_BTD, keys_BMD, words_BM)
             total, count = total - log_p_BT.double().sum(), count + batch.count()
             keys_BMD, words_BM = keys_BMD[:, -self.size :], words_BM[:, -self.size :]
         return {"nll": (float(total), count)}

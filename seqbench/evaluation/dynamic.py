@@ -51,7 +51,7 @@ class Dynamic:
         weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         trained = [weight.detach().clone() for weight in weights]
         # cuDNN's recurrent kernels have no backward pass in evaluation mode
-        with torch.backends.cudnn.flags(enabled=False), torch.enable_grad():
+        with torch.backends.cudnn.flags(enabled=False), torch.enable_grad(), _uncached(weights[0].device.type):
             try:
                 rms = self._statistics(network, weights, task)
                 return self._adapt(network, weights, trained, rms, batches)
@@ -88,6 +88,14 @@ class Dynamic:
                 torch._foreach_lerp_(weights, trained, pull)
                 torch._foreach_addcdiv_(weights, grads, scale, value=-self.lr)
         return {"nll": (float(total), count)}
+
+
+def _uncached(device: str) -> torch.autocast:
+    """Autocast, where it is on, without its cache, which would go on with the weights from before an update; not in
+    float16, whose small gradients vanish unless they are scaled."""
+    dtype = torch.get_autocast_dtype(device)
+    enabled = torch.is_autocast_enabled(device) and dtype != torch.float16
+    return torch.autocast(device, dtype, enabled, cache_enabled=False)
 
 
 def _gradients(

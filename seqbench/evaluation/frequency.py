@@ -42,6 +42,5 @@ class Frequency:
             numbers += torch.bincount(band_N, minlength=len(self.edges))
         found = {"nll": (float(sums.sum()), int(numbers.sum()))}
         for index, edge in enumerate(self.edges):
-            if numbers[index]:
-                found[f"nll_from_{edge}"] = (float(sums[index]), int(numbers[index]))
+            found[f"nll_from_{edge}"] = (float(sums[index]), int(numbers[index]))
         return found

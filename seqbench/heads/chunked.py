@@ -21,7 +21,8 @@ def losses_by_words(h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targ
 
 def losses_by_targets(h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int) -> Tensor:
     """As `losses_by_words`, `chunk` targets at a time."""
-    return _ByTargets.apply(h_ND, weight_VD, bias_V, target_N, chunk, _product_dtype(weight_VD))
+    graph = torch.is_grad_enabled()  # which a Function's forward does not see
+    return _ByTargets.apply(h_ND, weight_VD, bias_V, target_N, chunk, _product_dtype(weight_VD), graph)
 
 
 def _product_dtype(weight: Tensor) -> torch.dtype:
@@ -67,9 +68,11 @@ class _ByWords(torch.autograd.Function):
 
 class _ByTargets(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int, dtype):
+    def forward(
+        ctx, h_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_N: Tensor, chunk: int, dtype, graph
+    ):
         ctx.chunk, ctx.dtype = chunk, dtype
-        needed = any(ctx.needs_input_grad)
+        needed = graph and any(ctx.needs_input_grad)
         losses_N, ctx.grads = _by_targets(h_ND, weight_VD, bias_V, target_N, chunk, dtype, None, needed)
         ctx.save_for_backward(h_ND, weight_VD, bias_V, target_N)
         return losses_N
@@ -80,11 +83,11 @@ class _ByTargets(torch.autograd.Function):
         grads, ctx.grads = ctx.grads, None  # scaled in place, so they serve once
         if grads is not None and bool((grad_N == grad_N[:1]).all()):
             scaled = [None if grad is None else grad.mul_(grad_N[0] if len(grad_N) else 1.0) for grad in grads]
-            return *scaled, None, None, None
+            return *scaled, None, None, None, None
         h_ND, weight_VD, bias_V, target_N = ctx.saved_tensors  # targets weighed apart: made anew
         _, grads = _by_targets(h_ND, weight_VD, bias_V, target_N, ctx.chunk, ctx.dtype, grad_N, True)
         assert grads is not None
-        return *grads, None, None, None
+        return *grads, None, None, None, None
 
 
 def _by_targets(h_ND, weight_VD, bias_V, target_N, chunk: int, dtype, grad_N: Tensor | None, needed: bool):

@@ -14,6 +14,8 @@ from seqbench.types import Head
 class SquaredError(Head):
     """Prediction V y + b; V by Glorot's uniform, b zero."""
 
+    of_reals = True
+
     def __init__(self, d_input: int, n_outputs: int):
         super().__init__()
         self.linear = nn.Linear(d_input, n_outputs)

@@ -68,12 +68,15 @@ class Composed(EncoderDecoder):
         return F.dropout(y_BTD, self.dropout, self.training), {"decoder": decoder, "coverage": coverage_BS}, aux
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
+        """Those of encoder and decoder, together under one name; where they want different rates, the decoder's as
+        "decoder_<name>"."""
         found: dict[str, ParameterGroup] = {}
         for one in self.parts():
             for name, group in one.parameter_groups().items():
                 before = found.get(name, ParameterGroup([], group.lr_scale))
                 if before.lr_scale != group.lr_scale:
-                    raise ValueError(f"encoder and decoder want different learning rates for their group {name}")
+                    found[f"decoder_{name}"] = group
+                    continue
                 found[name] = ParameterGroup([*before.parameters, *group.parameters], group.lr_scale)
         return found
 

@@ -45,6 +45,7 @@ class DEQTransformer(Backbone):
         backward_tolerance: float = 1e-3,
         relative_tolerance: bool = True,
         solver_memory: int = 6,
+        backward_memory: int | None = None,
         gradient: str = "implicit",
         phantom_steps: int = 5,
         damping: float = 0.8,
@@ -61,7 +62,13 @@ class DEQTransformer(Backbone):
         )
         self.equilibrium = Equilibrium(
             Solver(forward_solver, forward_steps, forward_tolerance, relative_tolerance, solver_memory),
-            Solver(backward_solver, backward_steps, backward_tolerance, relative_tolerance, solver_memory),
+            Solver(
+                backward_solver,
+                backward_steps,
+                backward_tolerance,
+                relative_tolerance,
+                solver_memory if backward_memory is None else backward_memory,
+            ),
             gradient,
             phantom_steps,
             damping,

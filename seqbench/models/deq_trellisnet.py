@@ -44,6 +44,7 @@ class DEQTrellisNet(Backbone):
         backward_tolerance: float = 1e-3,
         relative_tolerance: bool = True,
         solver_memory: int = 6,
+        backward_memory: int | None = None,
         gradient: str = "implicit",
         phantom_steps: int = 5,
         damping: float = 0.8,
@@ -59,7 +60,13 @@ class DEQTrellisNet(Backbone):
         self.block = TrellisBlock(d_input, hidden_size, dilation, dropout, weight_dropout, weight_norm, init_std)
         self.equilibrium = Equilibrium(
             Solver(forward_solver, forward_steps, forward_tolerance, relative_tolerance, solver_memory),
-            Solver(backward_solver, backward_steps, backward_tolerance, relative_tolerance, solver_memory),
+            Solver(
+                backward_solver,
+                backward_steps,
+                backward_tolerance,
+                relative_tolerance,
+                solver_memory if backward_memory is None else backward_memory,
+            ),
             gradient,
             phantom_steps,
             damping,

@@ -4,7 +4,7 @@
 
 x passes through a 1 x 1 convolution first where widths differ. Weights are normed (w = g v / ||v|| for each output
 channel) and start as torch initialises convolutions: the authors' N(0, 0.01) is written to w, which g and v replace at
-once, so no run of theirs had it.
+once, so no run of theirs had it. The 1 x 1 convolutions are not normed, and there it holds.
 
 Shapes: B batch, T time, C channels, k kernel.
 """
@@ -57,6 +57,8 @@ class _Block(nn.Module):
         for layer in (self.first, self.second):
             parametrizations.weight_norm(layer, dim=0)
         self.project = nn.Identity() if d_input == d_output else nn.Conv1d(d_input, d_output, 1)
+        if isinstance(self.project, nn.Conv1d):
+            nn.init.normal_(self.project.weight, std=0.01)
         self.reach, self.dropout = (kernel - 1) * dilation, dropout
 
     def forward(

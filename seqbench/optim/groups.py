@@ -1,7 +1,7 @@
 """Optimizers by parameter group: one for each group that the config gives a class of its own, one for the rest.
 
 A group's learning rate is `groups.<name>.lr` where the config gives one, else the optimizer's times the group's
-`lr_scale`; the schedule's factor multiplies both.
+`lr_scale` (so one whose class sets its own steps says `lr: null`); the schedule's factor multiplies both.
 """
 
 from __future__ import annotations
@@ -110,6 +110,9 @@ def build_optimizer(
             continue
         target = own.pop("_target_", None)
         if target is not None:
+            if settings["lr"] is None and "lr" not in own:
+                raise ValueError(f"optimizer.groups.{name} needs an lr, for the optimizer around it has none")
+            own.setdefault("lr", settings["lr"] and settings["lr"] * group.lr_scale)
             optimizers[name] = make(target, [{"params": parameters}], own)
             continue
         if settings["lr"] is None:

@@ -42,15 +42,16 @@ class Cosine:
 
 
 class InverseSqrt:
-    """Linear over `warmup_steps` to 1, then sqrt(warmup_steps / t), t = step + 1."""
+    """Linear over `warmup_steps` to 1 (not `linear`: 1 all that time), then sqrt(warmup_steps / t), t = step + 1."""
 
-    def __init__(self, warmup_steps: int):
+    def __init__(self, warmup_steps: int, linear: bool = True):
         if warmup_steps < 1:
             raise ValueError(f"schedule.warmup_steps is at least 1, not {warmup_steps}")
-        self.warmup_steps = warmup_steps
+        self.warmup_steps, self.linear = warmup_steps, linear
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
-        return min((step + 1) / self.warmup_steps, math.sqrt(self.warmup_steps / (step + 1)))
+        rising = (step + 1) / self.warmup_steps if self.linear else 1.0
+        return min(rising, math.sqrt(self.warmup_steps / (step + 1)))
 
 
 class Plateau:

@@ -56,7 +56,7 @@ class Adding(Task):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
         self.fresh, self.data_seed = fresh, data_seed
-        self.io = TaskIO(n_outputs=1, n_features=2, selection="mse")
+        self.io = TaskIO(n_outputs=1, n_features=2, real_outputs=True, selection="mse")
         self.version = {"name": "adding", "version": 1, "data_sha256": None}
         self.baseline = {"mse": 1 / 6}
 

@@ -96,6 +96,8 @@ class LanguageModeling(Task):
         """Of all targets, and of those an evaluation told apart: `nll_from_100` gives `ppl_from_100`."""
         found: dict[str, float] = {}
         for name, (total, n_targets) in sums.items():
+            if not n_targets:
+                continue  # no word of this split is in that band
             part = name.removeprefix("nll")
             nll = total / n_targets
             found |= {name: nll, f"n_targets{part}": n_targets}

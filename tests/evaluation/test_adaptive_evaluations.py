@@ -177,6 +177,22 @@ def test_frequency_parts_add_up_to_plain_evaluation():
     assert rare[1] == sum(int((counts[batch.targets] < edge).sum()) for batch in text(60))
 
 
+def test_half_precision_changes_little():
+    """The weights that autocast multiplies with are those of now, and sharp scores are made in float32."""
+    static = score(network(), text(150), "nll")["nll"][0] / 150
+    for evaluation in (Dynamic(**DYNAMIC), Cache(size=50, weight=0.9, sharpness=100.0)):
+        full = nll(evaluation, text(150))
+        with torch.autocast("cpu", torch.bfloat16):
+            half = nll(evaluation, text(150), network().float())
+        assert 0 < abs(half - full) < 0.05 * abs(full - static)
+
+
+@pytest.mark.parametrize("evaluation", [*EVALUATIONS.values(), Frequency([10, 1000])], ids=lambda one: one.category)
+def test_a_process_without_text_sums_the_same_names(evaluation):
+    names = evaluation(Words(), network(), text(50)).keys()
+    assert evaluation(Words(), network(), iter(())) == dict.fromkeys(names, (0.0, 0))
+
+
 def test_only_for_a_continuous_text():
     task = Words()
     task.continuous = False

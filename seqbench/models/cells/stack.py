@@ -67,7 +67,7 @@ def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
     """Fill one layer's weights and biases in place.
 
     uniform: all of U(-r, r), r = `init_range` or torch's 1/sqrt(H). glorot: Glorot's uniform over the joint kernel of
-    shape (D + H, gates * H), as TF1's BasicLSTMCell and GRUCell have it, biases zero. orthogonal: each recurrent gate
+    shape (D + H, gates * H), as TF1's BasicLSTMCell has it, biases zero. orthogonal: each recurrent gate
     an orthogonal matrix, input weights Glorot, biases zero.
     """
     if init not in INITS:
