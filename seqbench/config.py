@@ -154,6 +154,14 @@ def completed(config: Config) -> Config:
     return config
 
 
+def default_of(section: str, settings: dict[str, Any], key: str) -> Any:
+    """What a setting of a section was before it had a name: the default of its constructor or dataclass."""
+    engine = {"network": NetworkConfig, "train": TrainConfig}
+    if section in engine:
+        return getattr(engine[section](), key)
+    return signature_of(section, settings["_target_"])[0][key].default
+
+
 def hashed(config: Config) -> dict[str, Any]:
     """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink."""
     everything = asdict(config)

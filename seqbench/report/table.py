@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from seqbench.config import default_of
 from seqbench.errors import UserError
 from seqbench.report.declaration import TAGS, Column, Row, Table, did_you_mean
 from seqbench.report.ledger import EVALUATIONS, Record
@@ -40,7 +41,7 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
     """Whether a record was made with `config`, whatever the seed.
 
     Both configs are sections (`model`, `train`) of settings (`lr`), and every setting that the record has must be
-    there with the same value. One that only `config` has came to the project later and is passed over: its default
+    there with the same value. One that only `config` has came to the project later and must have its default, which
     keeps old results. A setting's value is compared whole, so `optimizer.groups` with a group more is another setting.
     """
     current = json.loads(json.dumps(config))  # tuples and int keys as the record's file holds them
@@ -54,7 +55,16 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
                 return False
         elif any(key not in current[section] or not _same(settings[key], current[section][key]) for key in settings):
             return False
+        else:
+            later = current[section].keys() - settings.keys()
+            if any(not _same(current[section][key], _default(section, current[section], key)) for key in later):
+                return False
     return True
+
+
+def _default(section: str, settings: dict[str, Any], key: str) -> Any:
+    default = default_of(section, settings, key)
+    return list(default) if isinstance(default, tuple) else default
 
 
 def select(records: list[Record], config: dict[str, Any]) -> list[Record]:

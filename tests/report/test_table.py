@@ -34,10 +34,14 @@ def test_the_seed_of_the_data_is_a_setting(record, config):
     assert not belongs(item, config | {"task": config["task"] | {"seed": 2}})
 
 
-def test_a_setting_that_came_later_is_passed_over(record, config):
+def test_a_setting_that_came_later_must_have_its_default(record, config):
     config["model"]["forget_bias"] = None
-    config["log"] = {"every": 100}
-    assert belongs(record("aaa"), config)
+    config["network"] = {"tied": False}
+    item = record("aaa")
+    item.config["network"] = {}
+    assert belongs(item, config)
+    assert not belongs(item, config | {"model": config["model"] | {"forget_bias": 1.0}})
+    assert not belongs(item, config | {"network": {"tied": True}})
 
 
 def test_a_setting_that_is_gone_is_a_mismatch(record, config):
