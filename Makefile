@@ -42,7 +42,7 @@ lint: .venv/dev ## ruff and pyright
 tables: .venv/core ## all tables from the ledger
 	$(BIN)/seqbench tables
 
-plots: .venv/core ## learning curves from the ledger
+plots: .venv/dev ## learning curves from the ledger
 	$(BIN)/seqbench plots
 
 bench: .venv/core ## speed and memory beside peers, into results/bench

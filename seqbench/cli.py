@@ -17,7 +17,7 @@ COMMANDS = {
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
     "tables": "write results/tables/ from the ledger: [name ...]",
     "plots": "draw results/plots/ from the ledger: learning curves of a table's rows",
-    "bench": "time and weigh against what you would use instead: [recurrent|kronecker]",
+    "bench": "time and weigh against what you would use instead: [recurrent|kronecker|language|...]",
     "show": "print the resolved config and run id of some settings, or what run=<id> reached",
     "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
 }
@@ -51,6 +51,9 @@ def main() -> None:
         close = get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {close[0]}?" if close else "; see seqbench --help."
         sys.exit(stopped(f"There is no command '{name}'{hint}", 2))
+    if name != "train" and {"-h", "--help"}.intersection(rest):  # train's are Hydra's, and list every setting
+        print(f"seqbench {name}: {COMMANDS[name]}")
+        return None
     try:
         _command(name)(rest)
     except UserError as error:

@@ -25,9 +25,15 @@ def composed(overrides: Sequence[str]) -> Config:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
-            return to_config(compose("config", overrides=list(overrides)))
+            return to_config(compose("config", overrides=[_quoted(one) for one in overrides]))
     except ERRORS as error:
         raise explained(error) from error
+
+
+def _quoted(override: str) -> str:
+    """A run's id may look like a number, 721e8 like 72100000000."""
+    name, equals, value = override.partition("=")
+    return f"{name}='{value}'" if name == "run" and equals and value.isalnum() else override
 
 
 def to_config(node: DictConfig) -> Config:
@@ -90,10 +96,14 @@ def explained(error: BaseException) -> ConfigError:
     return ConfigError(" ".join(text.split()))
 
 
-def nearest(path: str) -> str:
-    """` (did you mean x?)` for the nearest setting or group, or nothing."""
-    close = get_close_matches(path, [*_settings(), *groups()], n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else "; seqbench show lists them"
+def nearest(path: str, names: Sequence[str] | None = None) -> str:
+    """` (did you mean x?)` for the nearest of `names` (None: of all settings and groups), or where to look. `path` may
+    itself be a setting, of other choices than those made."""
+    known = [*_settings(), *groups()] if names is None else names
+    close = get_close_matches(path, [name for name in known if name != path], n=1, cutoff=0.6)
+    if path in known:
+        return " of what is chosen here"
+    return f" (did you mean {close[0]}?)" if close else "; seqbench show lists them" if names is None else ""
 
 
 def _missing_option(path: str) -> ConfigError:

@@ -35,6 +35,7 @@ DERIVED = {  # constructor arguments that never stand in a YAML: the task, the n
     "evaluation": set(),
 }
 ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
+SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
 NOT_IN_HASH = {"nproc", "device", "threads", "backend"}  # of the machine: they must not change results
 CHOICES = {
     "network.embedding": ("auto", "learned", "adaptive", "one_hot"),
@@ -195,6 +196,8 @@ def check(config: Config) -> None:
             value = getattr(value, part)
         if value not in allowed:
             raise ConfigError(f"{path} is one of {', '.join(allowed)}, not {value!r}{_hint(str(value), allowed)}.")
+    if not 0 <= config.seed < SEEDS:
+        raise ConfigError(f"seed is at least 0 and below {SEEDS:,}, not {config.seed}.")
     train = config.train
     if (train.max_steps is None) == (train.max_epochs is None):
         raise ConfigError("Give exactly one of train.max_steps and train.max_epochs.")

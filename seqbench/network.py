@@ -172,8 +172,8 @@ def learned_embedding(n_tokens: int, d_embed: int, init_range: float | None) -> 
 
 def count_parameters(network: nn.Module, groups: Mapping[str, ParameterGroup]) -> dict[str, int]:
     """Reals: those of the hidden-to-hidden maps ("recurrent") and all ("total"), frozen ones too, shared ones once."""
-    recurrent = groups.get("recurrent", ParameterGroup([])).parameters
+    recurrent = [group for name, group in groups.items() if name in ("recurrent", "decoder_recurrent")]
     return {
-        "recurrent": sum(parameter.numel() for parameter in recurrent),
+        "recurrent": sum(parameter.numel() for group in recurrent for parameter in group.parameters),
         "total": sum(parameter.numel() for parameter in network.parameters()),
     }

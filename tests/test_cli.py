@@ -29,9 +29,36 @@ def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
     config.write_text(config.read_text().replace("  vocab_chunk: null\n", ""))  # as a version without it saved it
     assert seqbench("eval", f"run={name}")[1] == said
     assert name in seqbench("list")[1]
+    code, _, errors = seqbench("eval", f"run={name}", "split=tset")
+    assert (code, errors) == (2, "seqbench: split is one of train, valid, test, not 'tset' (did you mean test?).\n")
     code, _, errors = seqbench("eval", f"run={name}", "evaluation=dynamic")
     assert (code, errors) == (2, "seqbench: evaluation=dynamic is for language modelling, not for the task copy.\n")
     assert seqbench("show", *SMALL)[1].startswith(f"run_id: {name}")
+    assert all(f"\n{group}:" in seqbench("show", *SMALL)[1] for group in ("evaluation", "log", "checkpoint"))
+
+
+def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
+    assert seqbench("train", *SMALL)[0] == 0
+    (path,) = (tmp_path / "results" / "runs").glob("*.json")
+    whole = json.loads(path.read_text())
+    path.unlink()
+    assert "has finished" in seqbench("train", *SMALL)[1]
+    assert json.loads(path.read_text()) == whole
+    (tmp_path / "outputs" / path.stem / "record.json").write_text("")  # the disk was full, or the machine went down
+    code, said, errors = seqbench("train", *SMALL)
+    assert code == 0, errors
+    assert "has finished" not in said
+    assert json.loads(path.read_text())["metrics"] == whole["metrics"]
+
+
+def test_an_evaluation_goes_to_the_ledger_of_its_run(seqbench, tmp_path, real_data):
+    small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=1"]
+    place = [f"source={real_data / 'ptb'}", "data_dir=data"]
+    assert seqbench("train", *small, *place, "task.eval_window=10000", "results_dir=elsewhere")[0] == 0
+    (path,) = (tmp_path / "elsewhere" / "runs").glob("*.json")
+    assert seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)[0] == 0
+    assert "frequency" in json.loads(path.read_text())["evaluations"]
+    assert not (tmp_path / "results").exists()
 
 
 def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, real_data):

@@ -44,6 +44,9 @@ MODELS = {
     "gru-general": composed(lambda d: GRU(d, 8), attention="general", d_combined=7),
     "lstm-dot": composed(lambda d: LSTM(d, 8), attention="dot", bidirectional=False),
     "scornn": composed(lambda d: SCORNN(d, 8, n_negative=4, input_init_range=0.5)),
+    "scornn-to-lstm": lambda d: Composed(
+        d, lambda d: SCORNN(d, 4, n_negative=2, input_init_range=0.5), lambda d: LSTM(d, 8), d_attention=5
+    ),
     "kru": composed(lambda d: KRU(d, 8, input_init_range=0.5, unitary_weight=0.1)),
     "gated-cnn": composed(lambda d: GatedCNN(d, [[8, 4], [6, 3]])),
     "transformer-xl": composed(lambda d: Transformer(d, 8, n_layers=2, n_heads=2, d_inner=6, span=20, dropout=0.0)),
@@ -221,6 +224,11 @@ def test_one_embedding_for_all_is_counted_once():
 def test_group_rates_of_encoder_and_decoder():
     groups = network("scornn").parameter_groups()
     assert len(groups["recurrent"].parameters) == 3 and groups["recurrent"].lr_scale == 0.1
+    mixed = network("scornn-to-lstm")
+    found = {name: (len(group.parameters), group.lr_scale) for name, group in mixed.parameter_groups().items()}
+    assert found == {"recurrent": (2, 0.1), "decoder_recurrent": (1, 1.0)}
+    both = sum(parameter.numel() for group in mixed.parameter_groups().values() for parameter in group.parameters)
+    assert mixed.count_parameters()["recurrent"] == both
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def write(suite: Suite, found: dict[str, Any], folder: Path) -> list[Path]:
 
 def markdown(suite: Suite, found: dict[str, Any]) -> str:
     lines = [
-        f"<!-- Written by `seqbench bench {suite.name}`. -->",
+        "<!-- Written by `seqbench bench`. -->",
         "",
         f"# {suite.title}",
         "",

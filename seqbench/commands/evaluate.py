@@ -18,10 +18,10 @@ ACCEPTED = (
 
 
 def evaluate(arguments: list[str]) -> None:
-    for argument in arguments:
-        key = argument.partition("=")[0].lstrip("+~")
+    given = [argument.partition("=")[0].lstrip("+~") for argument in arguments]
+    for key in given:
         if key not in ACCEPTED and not key.startswith("evaluation."):
-            raise ConfigError(f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{nearest(key)}.")
+            raise ConfigError(f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{nearest(key, ACCEPTED)}.")
     asked = composed(arguments)
     folder = find_run(asked)
     config = completed(load(folder / "config.yaml"))
@@ -31,7 +31,9 @@ def evaluate(arguments: list[str]) -> None:
         asked.source,
     )
     config.train.device, config.train.threads, config.train.nproc = asked.train.device, asked.train.threads, 1
-    config.output_dir, config.results_dir = asked.output_dir, asked.results_dir
+    config.output_dir, config.split = asked.output_dir, asked.split
+    if "results_dir" in given:  # else where the run's own record went
+        config.results_dir = asked.results_dir
     check(config)
     found = _measured(config, folder, asked.split)
     print(json.dumps({"run_id": folder.name, "split": asked.split, **found}, indent=2))

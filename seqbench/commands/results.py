@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
 
 from seqbench.commands.evaluate import find_run
 from seqbench.compose import composed, groups, options
-from seqbench.config import check, hashed, run_id
+from seqbench.config import Config, check, hashed, run_id
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
 from seqbench.report.ledger import Record, read_ledger
@@ -52,13 +53,21 @@ def show(arguments: list[str]) -> None:
         print(render_one_row(one_record(Path(config.results_dir) / "runs", run_id(config))))
         return
     if config.run:
-        record = find_run(config) / "record.json"
-        if not record.exists():
-            raise UserError(f"Run {record.parent.name} has not finished; the command that began it resumes it.")
-        print(record.read_text(), end="")
+        print(_record(config).read_text(), end="")
         return
     check(config)
-    print(yaml.safe_dump({"run_id": run_id(config), **hashed(config)}, sort_keys=False), end="")
+    print(yaml.safe_dump({"run_id": run_id(config), **asdict(config)}, sort_keys=False), end="")
+
+
+def _record(config: Config) -> Path:
+    """The file of a run's record: in the ledger, else in the run's folder."""
+    kept = sorted((Path(config.results_dir) / "runs").glob(f"{config.run}*.json"))
+    if len(kept) == 1:
+        return kept[0]
+    record = find_run(config) / "record.json"
+    if not record.exists():
+        raise UserError(f"Run {record.parent.name} has not finished; the command that began it resumes it.")
+    return record
 
 
 def one_record(ledger: Path, name: str) -> Record:

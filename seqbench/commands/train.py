@@ -52,11 +52,14 @@ def _job(node: DictConfig) -> None:
 def run(config: Config, isolated: bool) -> dict[str, Any]:
     """Train unless it has been done. `isolated`: in a process of its own, as a sweep's jobs must be, whose memory
     figures and caches would otherwise mix."""
-    from seqbench.engine.run import finished
+    from seqbench.engine.run import finished, ledger
+    from seqbench.report.ledger import write_record
 
     record = finished(config)
     if record is not None and not config.force:
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
+        if not (ledger(config) / f"{run_id(config)}.json").exists():
+            write_record(record, ledger(config))
     else:
         record = _run_now(config, isolated)
     print(summary(record))

@@ -136,7 +136,7 @@ def _blocks(source: Path, target: Path) -> Iterator[Block]:
             short, long = (source, target) if block[-1][0] is end else (target, source)
             n_more = n_pairs + len(block) - n_common + sum(1 for _ in pairs)
             raise DataError(
-                f"{short} has {n_common:,} lines and {long} {n_common + n_more - n_pairs:,}: they are not parallel; "
+                f"{short} has {n_common:,} lines and {long} {n_common + n_more:,}: they are not parallel; "
                 "fetch them again."
             )
         n_pairs += len(block)

@@ -64,14 +64,16 @@ def peak_memory_mib(world: World) -> float:
     """Largest memory of this process so far, in MiB: allocated on the GPU, or resident on the CPU."""
     if world.device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(world.device) / 2**20, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
 def device_name(world: World) -> str:
     if world.device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(world.device)}"
-    cpu = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in cpu.read_text().splitlines() if line.startswith("model name")]
+    cpu = Path("/proc/cpuinfo")  # Linux has it
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"cpu: {names[0] if names else platform.processor()}"
 
 

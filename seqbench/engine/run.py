@@ -199,7 +199,10 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
 def finished(config: Config) -> dict[str, Any] | None:
     """The record of this run if it has finished already."""
     path = run_folder(config) / "record.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):  # never written, or not to its end
+        return None
 
 
 def _start_over(folder: Path) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
+from seqbench.errors import UserError
 from seqbench.network import Network
 from seqbench.optim.groups import GroupedOptimizer
 from seqbench.seq2seq import Seq2Seq
@@ -77,6 +78,7 @@ def save(run: Run, evaluated: bool, best: bool) -> None:
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.scaler.state_dict(),
         "progress": {**vars(run.progress), "carry": carry},
+        "task": run.task.version,
     }
     run.log.file.sync()
     if best:
@@ -88,7 +90,14 @@ def save(run: Run, evaluated: bool, best: bool) -> None:
 
 
 def restore(run: Run, payload: dict[str, Any]) -> None:
-    """Stand where the checkpoint stood."""
+    """Stand where the checkpoint stood. Raises `UserError` if the data have changed since."""
+    version = run.task.version
+    begun = payload.get("task", version)  # earlier versions did not keep it
+    if begun != version:
+        raise UserError(
+            f"The run began with other data ({_said(begun)}) than are there now ({_said(version)}): name those as "
+            "data_dir= or source=, or force=true starts over."
+        )
     run.network.load_state_dict(payload["network"])
     run.optimizer.load_state_dict(payload["optimizer"])
     run.scaler.load_state_dict(payload["scaler"])
@@ -97,3 +106,7 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
     if not run.world.leads:
         run.progress.running[0] = 0.0  # the saved sum is that of all processes
     run.progress.n_resumed += 1
+
+
+def _said(version: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {str(value)[:12]}" for name, value in version.items() if value is not None)

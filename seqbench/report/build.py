@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from pathlib import Path
+from typing import Any
 
 from seqbench.errors import UserError
-from seqbench.report.declaration import did_you_mean, read_declaration
-from seqbench.report.ledger import read_ledger
+from seqbench.report.declaration import Table, did_you_mean, read_declaration
+from seqbench.report.ledger import Record, read_ledger
 from seqbench.report.render import latex, markdown
-from seqbench.report.table import Compose, fill
+from seqbench.report.table import Compose, belongs, fill
 
 
 def build_tables(
@@ -26,8 +29,15 @@ def build_tables(
         if name not in tables:
             hint = did_you_mean(name, tables)
             raise UserError(f"There is no table {name}{hint}; {declaration} declares {', '.join(tables)}.")
-    records = read_ledger(ledger)
-    grids = [fill(tables[name], records, compose) for name in wanted]
+    records, once = read_ledger(ledger), functools.cache(lambda name, overrides: compose(name, list(overrides)))
+
+    def compose_once(experiment: str, overrides: list[str]) -> dict[str, Any]:
+        return once(experiment, tuple(overrides))
+
+    grids = [fill(tables[name], records, compose_once) for name in wanted]
+    if names is None:
+        for experiment, ids in sorted(unclaimed(list(tables.values()), records, compose_once).items()):
+            print(f"In no table, for {experiment} has other settings now: {', '.join(ids)}", file=sys.stderr)
     output.mkdir(parents=True, exist_ok=True)
     paths = []
     for grid in grids:
@@ -36,3 +46,19 @@ def build_tables(
             path.write_text(text, encoding="utf-8", newline="\n")
             paths.append(path)
     return paths
+
+
+def unclaimed(tables: list[Table], records: list[Record], compose: Compose) -> dict[str, list[str]]:
+    """Records of the tables' experiments that no row stands for: run_ids, by experiment."""
+    rows = [row for table in tables for row in table.rows if row.experiment is not None]
+    configs: dict[str, list[dict]] = {}
+    for row in rows:
+        assert row.experiment is not None
+        configs.setdefault(row.experiment, []).append(compose(row.experiment, row.overrides))
+    found: dict[str, list[str]] = {}
+    for record in records:
+        known = configs.get(record.experiment or "", [])
+        if known and not any(belongs(record, config) for config in known):
+            assert record.experiment is not None
+            found.setdefault(record.experiment, []).append(record.run_id)
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -37,15 +36,6 @@ class Task:
 
     def metrics(self, sums: Sums) -> dict[str, float]:
         """The metrics of reduced sums."""
-        raise NotImplementedError
-
-
-class Prepared:
-    """Tasks whose data must be prepared first."""
-
-    @classmethod
-    def prepare(cls, data_dir: Path, source: str | None) -> str:
-        """Prepare the data and say in a line what there is."""
         raise NotImplementedError
 
 

@@ -112,6 +112,10 @@ REFUSED = [
         r"train\.en has 1 lines and .*train\.de 200: they are not parallel; fetch them again\.",
     ),
     ({"train__de": b"ein\n" * 207}, r"train\.en has 200 lines and .*train\.de 207: they are not parallel"),
+    (
+        {"train__en": b"one\n" * 10_007, "train__de": b"ein\n" * 10_005},
+        r"train\.de has 10,005 lines and .*train\.en 10,007: they are not parallel",
+    ),
     ({"val__en": b"caf\xe9\n" * 20}, r"line 1 of .*val\.en or of its other side is not UTF-8 text; save it as UTF-8"),
     (
         {"val__en": b"a\n" * 19 + b"dog " * 10_000},

@@ -134,3 +134,11 @@ def test_chunks_of_words_need_little_beside_the_gradients(n_words):
     most, left = allocated(lambda: head.losses(h, target).sum().backward())
     assert left >= 4 * head.linear.weight.numel()
     assert most - left < 0.05 * 4 * n_targets * n_words
+
+
+def test_chunks_of_targets_make_no_gradients_in_evaluation():
+    head, target = Softmax(64, 33_278, target_chunk=4), torch.arange(8)
+    h = draw(8, 64, dtype=torch.float32)
+    with torch.no_grad():
+        most, _ = allocated(lambda: head.losses(h, target))
+    assert most < 4 * head.linear.weight.numel()

@@ -33,6 +33,13 @@ def test_equals_the_definition():
     torch.testing.assert_close(model(x)[0], torch.stack([by_hand(model, row) for row in x]))
 
 
+def test_convolutions_of_a_kernel_of_one_start_small():
+    torch.manual_seed(0)
+    block = TCN(300, [200], kernel=3).blocks[0]
+    assert float(block.project.weight.detach().std()) == pytest.approx(0.01, rel=0.05)
+    assert float(block.first.weight.detach().std()) > 0.015  # U(-r, r), r = 1/sqrt(300 x 3), as torch has it
+
+
 @pytest.mark.parametrize(("blocks", "kernel"), [(1, 3), (3, 2), (4, 3)])
 def test_how_far_back_it_sees(blocks, kernel):
     torch.manual_seed(0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from seqbench.commands.results import compose_row
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
 from seqbench.report.ledger import write_record
@@ -145,3 +147,22 @@ def test_latex_braces_balance(project):
 def test_torch_is_not_imported():
     code = "import sys, seqbench.report.build, seqbench.report.render; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_committed_tables_are_those_of_the_committed_ledger(tmp_path):
+    results = Path(__file__).parents[2] / "results"
+    paths = build_tables(results / "tables.yaml", results / "runs", tmp_path, compose_row)
+    assert {path.name for path in paths} == {path.name for path in (results / "tables").iterdir()}
+    for path in paths:
+        assert path.read_bytes() == (results / "tables" / path.name).read_bytes(), path.name
+
+
+def test_records_that_no_row_stands_for_are_named(make_record, config, tmp_path, capsys):
+    declaration, ledger = tmp_path / "tables.yaml", tmp_path / "runs"
+    declaration.write_text(DECLARATION)
+    write_record(make_record("aaa") | {"experiment": "copy_t1000/lstm"}, ledger)
+    build_tables(declaration, ledger, tmp_path / "tables", lambda name, overrides: config)
+    assert capsys.readouterr().err == ""
+    other = config | {"train": config["train"] | {"max_steps": 20000}}
+    build_tables(declaration, ledger, tmp_path / "tables", lambda name, overrides: other)
+    assert capsys.readouterr().err == "In no table, for copy_t1000/lstm has other settings now: aaa\n"
