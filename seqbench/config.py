@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -135,7 +136,10 @@ def typed(node: Any) -> Config:
 
 
 def save(config: Config, path: Path) -> None:
-    path.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    """Whole or not at all: a run's folder is read by others while it trains."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    partial.replace(path)
 
 
 def load(path: Path) -> Config:

@@ -145,13 +145,13 @@ def build_network(
         table, d_input = learned_embedding(io.n_tokens, d_embed, init_range), d_embed
     if tied and table is None:
         raise ValueError("network.tied=true needs an embedding to share, and this task's inputs have none")
+    backbone = make_backbone(d_input)
+    if not isinstance(backbone, Backbone):
+        raise ValueError(f"{type(backbone).__name__} is an encoder and a decoder: a model for translation alone")
     if table is None and (dropout_words or (dropout_input and io.n_tokens is not None)):
         raise ValueError(
             "network.dropout_words and dropout_input act on an embedding, and this task's inputs have none"
         )
-    backbone = make_backbone(d_input)
-    if not isinstance(backbone, Backbone):
-        raise ValueError(f"{type(backbone).__name__} is an encoder and a decoder: a model for translation alone")
     head = make_head(backbone.d_output, io.n_outputs, table if tied else None)
     if head.of_reals != io.real_outputs:
         kinds = ("classes", "real numbers")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import real_data as real_data_files
 import torch
 
 ROOT = Path(__file__).parents[1]
@@ -20,10 +21,8 @@ if not torch.cuda.is_available():
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    place = Path(os.environ.get("SEQBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
-    if not (place / "ptb" / "ptb.train.txt").exists():
-        pytest.skip(f"real Penn Treebank not at {place}")
-    return place
+    """The folder of all real data, which has the Penn Treebank."""
+    return real_data_files.folder("ptb", "ptb.train.txt").parent
 
 
 @pytest.fixture(scope="session")

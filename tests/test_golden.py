@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import real_data
 
 FILE = Path(__file__).with_name("golden_losses.json")
 COMMON = ["train.max_epochs=null", "train.max_steps=5", "log.every=1", "train.threads=1", "train.device=cpu"]
@@ -88,7 +89,7 @@ def test_golden_losses(name, tmp_path, request):
 
 
 def main() -> None:
-    source = Path(__file__).parents[2] / "shared" / "data" / "ptb"
+    source = real_data.ROOT / "ptb"
     found = {}
     for name in RUNS:
         if name.endswith("-reference"):

@@ -201,14 +201,14 @@ def finished(config: Config) -> dict[str, Any] | None:
     path = run_folder(config) / "record.json"
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):  # never written, or not to its end
+    except (OSError, ValueError):  # never written, or not to its end
         return None
 
 
 def _start_over(folder: Path) -> None:
     """Drop what an earlier run of this id has left; not the lock, nor what started this process."""
     for path in folder.iterdir():
-        if path.is_dir() and path.name != "launch":
+        if path.is_dir() and not path.name.startswith("launch"):
             shutil.rmtree(path)
         elif path.is_file() and path.name != "lock":
             path.unlink()

@@ -61,7 +61,7 @@ def run_in_processes(config: Config) -> dict[str, Any]:
     """Train in `train.nproc` new processes; the record. The first error of any of them is raised here."""
     build_task(config)  # prepares the data, or says what is missing, before anything is written
     folder = run_folder(config)
-    place = folder / "launch"
+    place = folder / f"launch-{os.getpid()}"  # of this process: another may try the same run
     try:
         place.mkdir(parents=True, exist_ok=True)
         for old in place.glob("error-*.json"):
@@ -84,6 +84,7 @@ def run_in_processes(config: Config) -> dict[str, Any]:
             process.stdin.close()
     if process.returncode:
         raise _first_error(place, process.returncode, said.read_text(errors="replace"))
+    shutil.rmtree(place)
     return json.loads((folder / "record.json").read_text())
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import real_data
 
 import seqbench
 from seqbench.data.corpus import Corpus, Hub, Split
@@ -132,7 +133,4 @@ def plain_user() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def real_ptb() -> Path:
     """The folder with ptb.{train,valid,test}.txt."""
-    folder = Path(os.environ.get("SEQBENCH_TEST_DATA", REPOSITORY.parent / "shared" / "data")) / "ptb"
-    if not (folder / "ptb.train.txt").exists():
-        pytest.skip(f"the Penn Treebank is not at {folder}; set SEQBENCH_TEST_DATA to the folder above it")
-    return folder
+    return real_data.folder("ptb", "ptb.train.txt")

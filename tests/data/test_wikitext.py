@@ -8,21 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import real_data
 
 from seqbench.data.build import prepare
 from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
 from seqbench.data.wikitext import WIKITEXT_2, WIKITEXT_103
 
-REAL = Path(os.environ.get("SEQBENCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
 
 @pytest.fixture(scope="module")
 def real_wikitext2() -> Path:
     """The folder with WikiText-2's {train,valid,test}.txt."""
-    if not (REAL / "wikitext-2" / "train.txt").exists():
-        pytest.skip(f"WikiText-2 is not at {REAL / 'wikitext-2'}; set SEQBENCH_TEST_DATA to the folder above it")
-    return REAL / "wikitext-2"
+    return real_data.folder("wikitext-2", "train.txt")
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +65,16 @@ def test_every_packing_gives_the_same_set(pack, words, real_wikitext2, tmp_path)
 
 
 def test_another_valid_split_is_refused(real_wikitext2, tmp_path):
-    if not (REAL / "wikitext-103" / "valid.txt").exists():
-        pytest.skip(f"WikiText-103's valid split is not at {REAL / 'wikitext-103'}")
+    other = real_data.folder("wikitext-103", "valid.txt")  # as many lines and tokens, other <unk>
     for split in SPLITS:
-        place = "wikitext-103" if split == "valid" else "wikitext-2"  # as many lines and tokens, other <unk>
-        shutil.copy(REAL / place / f"{split}.txt", tmp_path)
+        shutil.copy((other if split == "valid" else real_wikitext2) / f"{split}.txt", tmp_path)
     with pytest.raises(DataError, match=r"valid.txt is not the valid split of WikiText-2: its 3,760 lines differ"):
         prepare(WIKITEXT_2, tmp_path / "data", str(tmp_path))
     assert os.listdir(tmp_path / "data") == [".wikitext2.lock"]
 
 
 def test_wikitext103_small_splits(real_wikitext2, tmp_path):
-    if not (REAL / "wikitext-103" / "valid.txt").exists():
-        pytest.skip(f"WikiText-103's valid and test splits are not at {REAL / 'wikitext-103'}")
-    shutil.copytree(REAL / "wikitext-103", tmp_path / "raw")
+    shutil.copytree(real_data.folder("wikitext-103", "valid.txt"), tmp_path / "raw")
     shutil.copy(tmp_path / "raw" / "valid.txt", tmp_path / "raw" / "train.txt")
     # its train split is not at hand: valid in its place, and the vocabulary of that
     splits = {**WIKITEXT_103.splits, "train": replace(WIKITEXT_103.splits["train"], n_lines=3_760, n_tokens=217_646)}

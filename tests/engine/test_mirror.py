@@ -90,5 +90,5 @@ def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
 
 
 def test_the_mirrored_run_is_the_same_run(seqbench, tmp_path):
-    first = seqbench("show", *SMALL)[1]
-    assert seqbench("show", *SMALL, "log=wandb")[1] == first
+    plain, mirrored = (seqbench("show", *SMALL, f"log={log}")[1].splitlines() for log in ("plain", "wandb"))
+    assert plain != mirrored and plain[0] == mirrored[0] and plain[0].startswith("run_id: ")
