@@ -44,11 +44,14 @@ def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
     path.unlink()
     assert "has finished" in seqbench("train", *SMALL)[1]
     assert json.loads(path.read_text()) == whole
+    evaluations = {"frequency": {"valid": {"metrics": {"nll": 1.0}}}}
+    path.write_text(json.dumps(whole | {"evaluations": evaluations}))
     (tmp_path / "outputs" / path.stem / "record.json").write_text("")  # the disk was full, or the machine went down
     code, said, errors = seqbench("train", *SMALL)
     assert code == 0, errors
     assert "has finished" not in said
-    assert json.loads(path.read_text())["metrics"] == whole["metrics"]
+    again = json.loads(path.read_text())
+    assert (again["metrics"], again["evaluations"]) == (whole["metrics"], evaluations)
 
 
 def test_an_evaluation_goes_to_the_ledger_of_its_run(seqbench, tmp_path, real_data):

@@ -52,6 +52,14 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
     }
 
 
+def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
+    """The record, with what `seqbench eval` found of an earlier run of this id that came to the same numbers."""
+    path = ledger / f"{record['run_id']}.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    same = before.get("metrics") == record["metrics"] and "evaluations" in before
+    return {**record, "evaluations": before["evaluations"]} if same else record
+
+
 def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
     """Write a record into the ledger and into its run's folder, whole or not at all."""
     write_record(record, ledger)

@@ -23,7 +23,7 @@ from seqbench.engine.distributed import World
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
-from seqbench.engine.record import commit, keep_record, make_record
+from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import UserError
 from seqbench.network import Network, build_network
@@ -191,7 +191,7 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         metrics = {split: evaluate(run, split, run.evaluation) for split in ("valid", "test")}
     if not run.world.leads:
         return None
-    record = make_record(config, run, metrics, tested_step)
+    record = with_evaluations(make_record(config, run, metrics, tested_step), ledger(config))
     keep_record(record, folder, ledger(config))
     return record
 
