@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import small_run
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2"]
@@ -103,6 +105,18 @@ def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
     code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1,2")
     assert code == 0, errors
     assert said.count("has finished") == 3
+
+
+def test_a_sweep_leaves_a_run_that_another_process_has_to_it_and_runs_the_others(seqbench, tmp_path):
+    code, said, _ = seqbench("show", *SMALL, "seed=1")
+    busy = re.search(r"\b[0-9a-f]{12}\b", said).group()
+    (tmp_path / "outputs" / busy).mkdir(parents=True)
+    with FileLock(tmp_path / "outputs" / busy / "lock"):
+        code, _, errors = seqbench("train", "-m", *SMALL, "seed=1,2")
+    assert code == 1
+    assert f"Another process is running {busy}" in errors
+    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1
+    assert [path.name for path in (tmp_path / "outputs" / busy).iterdir()] == ["lock"]
 
 
 def test_completion():

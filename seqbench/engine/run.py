@@ -25,7 +25,7 @@ from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
-from seqbench.errors import UserError
+from seqbench.errors import RunError, UserError
 from seqbench.network import Network, build_network
 from seqbench.optim.groups import build_optimizer
 from seqbench.seq2seq import Seq2Seq, build_seq2seq
@@ -221,7 +221,7 @@ def _locked(folder: Path):
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        raise ConfigError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+        raise RunError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
 
 
 def _disk_error(error: OSError, folder: Path) -> UserError:

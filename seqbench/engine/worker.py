@@ -96,14 +96,12 @@ def _first_error(place: Path, code: int, said: str) -> Exception:
     if not own:
         return RunError(f"{_first_death(said, code)} and no error of its own; code -9 is often a lack of memory.")
     rank, error = own[0]
-    if error["user"]:
-        shutil.rmtree(place)
-        with contextlib.suppress(OSError):
-            place.parent.rmdir()  # only if the run had never begun
-        return UserError(error["text"])
-    if error["kind"] == "RunError":
-        return RunError(error["text"])
-    return RunError(f"Process {rank} failed:\n{error['text'].rstrip()}")
+    if error["kind"] == "bug":
+        return RunError(f"Process {rank} failed:\n{error['text'].rstrip()}")
+    shutil.rmtree(place)
+    with contextlib.suppress(OSError):
+        place.parent.rmdir()  # only if the run had never begun
+    return (UserError if error["user"] else RunError)(error["text"])
 
 
 def _first_death(said: str, code: int) -> str:
