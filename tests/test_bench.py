@@ -82,7 +82,8 @@ def test_mistakes(seqbench):
     assert seqbench("bench", "recurent") == (
         2,
         "",
-        "seqbench: There is no suite 'recurent'; there are recurrent, kronecker, language, equilibrium, optimizer.\n",
+        "seqbench: There is no suite 'recurent'; there are recurrent, gated, kronecker, language_model, output_layer, "
+        "token_stream, equilibrium, optimizer, language.\n",
     )
     code, _, said = seqbench("bench", "rounds=-1")
     assert (code, said) == (

@@ -18,8 +18,7 @@ from seqbench.types import State
 
 SOURCE = Path(__file__).with_name("cpp") / "gated.cpp"
 BACKENDS = ("auto", "reference", "native")
-# hidden units up to which `auto` takes the compiled loop: beyond, most of the time goes into products, as torch's does
-WIDEST = {nn.LSTM: 192, nn.GRU: 1024}
+SHORTEST = 4  # steps from which `auto` takes the compiled loop, which packs the weights before the first
 
 
 class Call(ctypes.Structure):
@@ -41,7 +40,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
     input_weight, weight, input_bias, bias = module.all_weights[0]
     can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
     can = can and not torch.is_autocast_enabled("cpu") and x.shape[1] > 0
-    if backend == "reference" or (backend == "auto" and (not can or module.hidden_size > WIDEST[type(module)])):
+    if backend == "reference" or (backend == "auto" and (not can or x.shape[1] < SHORTEST)):
         return None
     if not can or _library() is None:
         if backend == "native":
@@ -97,15 +96,17 @@ class _Loop(torch.autograd.Function):
         gates_TBK = given["gates"]
         # gradients of U h: those of the gates, but for a GRU's last, which U_n h reaches through the reset gate
         parts = [gates_TBK] if is_lstm else [gates_TBK[..., : 2 * n], given["N"]]
-        weight_grad_KH = torch.cat([_product(part_TBK, given["h_before"], given["H"]) for part_TBK in parts])
+        weight_grad_KH = torch.empty_like(given["weight"])
+        for part_TBK, part_KH in zip(parts, weight_grad_KH.split([part.shape[-1] for part in parts]), strict=True):
+            _product(part_TBK, given["h_before"], given["H"], part_KH)
         bias_grad_H = None if is_lstm else given["N"].sum((0, 1))
         return gates_TBK, weight_grad_KH, bias_grad_H, later["h_later"], later.get("c_later"), None
 
 
-def _product(grad_TBK: Tensor, before_BH: Tensor, h_TBH: Tensor) -> Tensor:
-    """(K, H): the sum over all steps of grad^T times the h of the step before."""
-    first_KH = grad_TBK[0].T @ before_BH
-    return first_KH.addmm_(grad_TBK[1:].flatten(0, 1).T, h_TBH[:-1].flatten(0, 1))
+def _product(grad_TBK: Tensor, before_BH: Tensor, h_TBH: Tensor, out_KH: Tensor) -> None:
+    """The sum over all steps of grad^T times the h of the step before."""
+    torch.mm(grad_TBK[0].T, before_BH, out=out_KH)
+    out_KH.addmm_(grad_TBK[1:].flatten(0, 1).T, h_TBH[:-1].flatten(0, 1))
 
 
 def _library() -> ctypes.CDLL | None:

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "exponential.h"
-#include "product.h"
+#include "panels.h"
 #include "rows.h"
 
 namespace seqbench {
@@ -94,17 +94,6 @@ struct Gru {
   }
 };
 
-// A matrix (rows, columns) whose rows end in zeros up to a multiple of a vector, `width`
-template <typename T, typename Element>
-std::vector<T> padded(long rows, long columns, Element element, long& width) {
-  const long vector = kVectorBytes / sizeof(T);
-  width = (columns + vector - 1) / vector * vector;
-  std::vector<T> out(rows * width, T(0));
-  for (long i = 0; i < rows; i++)
-    for (long j = 0; j < columns; j++) out[i * width + j] = element(i, j);
-  return out;
-}
-
 template <typename T, typename Cell>
 void forward(const Call& s) {
   constexpr long K = Cell::K;
@@ -113,15 +102,15 @@ void forward(const Call& s) {
   const T *h_before = static_cast<const T*>(s.h_before), *c_before = static_cast<const T*>(s.c_before);
   T *H = static_cast<T*>(s.H), *C = static_cast<T*>(s.C), *N = static_cast<T*>(s.N), *A = static_cast<T*>(s.gates);
   const bool has_cell = c_before != nullptr;
-  long width;
-  const std::vector<T> transposed = padded<T>(n, K * n, [&](long i, long j) { return U[j * n + i]; }, width);
+  const long width = whole_vectors<T>(K * n);
+  const Panels<T> transposed(n, K * n, width, [=](long i, long j) { return U[j * n + i]; });
   over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long) {
     std::vector<T> z(rows * width), cells;
     if (has_cell) cells.assign(c_before + first * n, c_before + (first + rows) * n);
     for (long t = 0; t < s.steps; t++) {
       const long kept = s.keeps ? t : 0;
       const T* before = (t ? H + (t - 1) * state : h_before) + first * n;
-      product<Into::kNew, T>(rows, width, n, {before, n, 1}, transposed.data(), width, z.data(), width);
+      transposed.template multiply<Into::kNew>(rows, {before, n, 1}, z.data(), width);
       for (long row = 0; row < rows; row++) {
         const long at = (first + row) * n;
         T* c = has_cell ? C + kept * state + at : nullptr;
@@ -143,8 +132,11 @@ void backward(const Call& s) {
   const T *H = static_cast<const T*>(s.H), *C = static_cast<const T*>(s.C);
   T *N = static_cast<T*>(s.N), *A = static_cast<T*>(s.gates);
   T *h_later = static_cast<T*>(s.h_later), *c_later = static_cast<T*>(s.c_later);
-  long width;
-  const std::vector<T> weight = padded<T>(K * n, n, [&](long i, long j) { return U[i * n + j]; }, width);
+  const long width = whole_vectors<T>(n), n_direct = (N ? K - 1 : K) * n;
+  const auto element = [=](long i, long j) { return U[i * n + j]; };
+  const Panels<T> weight(n_direct, n, width, element);
+  // a GRU's candidate gate reaches U_n h through the reset gate
+  const Panels<T> reset_weight(K * n - n_direct, n, width, [=](long i, long j) { return element(n_direct + i, j); });
   over_rows(s.rows, s.n_threads, kRows, [&](long first, long rows, long) {
     std::vector<T> sum(rows * width);
     for (long t = s.steps - 1; t >= 0; t--) {
@@ -156,10 +148,8 @@ void backward(const Call& s) {
                        N ? N + t * state + at : nullptr, gates + row * K * n, h_later + at,
                        c_later ? c_later + at : nullptr, n);
       }
-      product<Into::kNew, T>(rows, width, (N ? 2 : K) * n, {gates, K * n, 1}, weight.data(), width, sum.data(), width);
-      if (N)  // a GRU's candidate gate reaches U_n h through the reset gate
-        product<Into::kSum, T>(rows, width, n, {N + t * state + first * n, n, 1}, weight.data() + 2 * n * width, width,
-                               sum.data(), width);
+      weight.template multiply<Into::kNew>(rows, {gates, K * n, 1}, sum.data(), width);
+      if (N) reset_weight.template multiply<Into::kSum>(rows, {N + t * state + first * n, n, 1}, sum.data(), width);
       for (long row = 0; row < rows; row++)
         for (long j = 0; j < n; j++) h_later[(first + row) * n + j] += sum[row * width + j];
     }

@@ -6,43 +6,21 @@
 #include <cstring>
 #include <vector>
 
-#include "product.h"
+#include "panels.h"
 
 namespace seqbench {
 
-// W (n x n), padded to `width` columns with zeros. Both products read copies cut into panels, whose rows are contiguous.
+// W (n x n), padded to `width` columns with zeros
 template <typename T>
 struct Dense {
   long n, width;
-  std::vector<T> forward_panels, backward_panels;
-  static constexpr long kPanel = 3 * kVectorBytes / sizeof(T);
+  Panels<T> forward_panels, backward_panels;
 
-  Dense(long n, long width, const T* weight) : n(n), width(width) {
-    forward_panels = packed([&](long k, long j) { return weight[k * n + j]; });
-    backward_panels = packed([&](long k, long j) { return weight[j * n + k]; });
-  }
-
-  template <typename Element>
-  std::vector<T> packed(Element element) const {
-    std::vector<T> panels(n * width, T(0));
-    T* out = panels.data();
-    for (long first = 0; first < width; first += kPanel) {
-      const long wide = std::min(kPanel, width - first);
-      for (long k = 0; k < n; k++, out += wide)
-        for (long j = 0; j < wide && first + j < n; j++) out[j] = element(k, first + j);
-    }
-    return panels;
-  }
-
-  template <Into into>
-  void times(long rows, const T* in, const std::vector<T>& panels, T* out) const {
-    const T* b = panels.data();
-    for (long first = 0; first < width; first += kPanel) {
-      const long wide = std::min(kPanel, width - first);
-      product<into, T>(rows, wide, n, {in, width, 1}, b, wide, out + first, width);
-      b += n * wide;
-    }
-  }
+  Dense(long n, long width, const T* weight)
+      : n(n),
+        width(width),
+        forward_panels(n, n, width, [=](long k, long j) { return weight[k * n + j]; }),
+        backward_panels(n, n, width, [=](long k, long j) { return weight[j * n + k]; }) {}
 
   struct Scratch {
     std::vector<T> grad, columns;  // grad is width x width: whole tiles
@@ -53,18 +31,19 @@ struct Dense {
       for (long j = 0; j < n; j++) out[i * n + j] += s.grad[i * width + j];
   }
   void forward(long rows, const T* h, T* z, Scratch&) const {
-    times<Into::kSum>(rows, h, forward_panels, z);
+    forward_panels.template multiply<Into::kSum>(rows, {h, width, 1}, z, width);
   }
   void backward(long rows, const T* h, const T* delta, T* later, Scratch& s) const {
-    times<Into::kNew>(rows, delta, backward_panels, later);
+    backward_panels.template multiply<Into::kNew>(rows, {delta, width, 1}, later, width);
     // grad W += h^T delta. The columns of h are copied into blocks that a tile reads in order.
     s.columns.resize(rows * width);
     for (long k = 0; k < rows; k++)
       for (long i = 0; i < width; i += kRows)
         std::memcpy(s.columns.data() + i * rows + k * kRows, h + k * width + i, kRows * sizeof(T));
-    for (long first = 0; first < width; first += kPanel)
+    constexpr long panel = 3 * kVectorBytes / sizeof(T);
+    for (long first = 0; first < width; first += panel)
       for (long i = 0; i < width; i += kRows)
-        product<Into::kSum, T>(kRows, std::min(kPanel, width - first), rows, {s.columns.data() + i * rows, 1, kRows},
+        product<Into::kSum, T>(kRows, std::min(panel, width - first), rows, {s.columns.data() + i * rows, 1, kRows},
                                delta + first, width, s.grad.data() + i * width + first, width);
   }
 };
