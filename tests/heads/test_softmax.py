@@ -1,12 +1,10 @@
 """The cross entropy in chunks of the vocabulary against the plain one, and what a head shares with an embedding."""
 
-import itertools
-
 import pytest
 import torch
 import torch.nn.functional as F
+from allocation import allocated
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
 from seqbench.heads.softmax import Softmax
@@ -113,16 +111,6 @@ def test_smoothed_labels_are_torchs_in_training_and_plain_in_evaluation(setting)
 def test_a_smoothing_that_is_none_is_refused():
     with pytest.raises(ValueError, match="label_smoothing is at least 0 and below 1, not 1"):
         Softmax(D, V, label_smoothing=1.0)
-
-
-def allocated(step):
-    """Bytes of tensors: the most at any one time while it runs, and what is left after it."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-        step()
-    events = profiled.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    held = list(itertools.accumulate(change for _, change in changes))
-    return max(held), held[-1]
 
 
 @pytest.mark.parametrize("n_words", [33_278, 267_735])

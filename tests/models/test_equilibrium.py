@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 import torch
+from allocation import allocated
 
 from seqbench.models.deq_transformer import DEQTransformer
 from seqbench.models.deq_trellisnet import DEQTrellisNet
@@ -281,9 +282,22 @@ def peak_mib(kind, steps):
     return float(subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.parametrize("method", ["plain", "anderson", "broyden"])
+def test_as_much_is_allocated_for_any_number_of_solver_steps(method):
+    def most(steps):
+        bound = {"forward_steps": steps, "backward_steps": steps}
+        model = DEQTransformer(D, **{**TRANSFORMER, **exactly(method, 0.0), **bound})
+        x = torch.randn(4, 30, D)
+        return allocated(lambda: model(x)[0].sum().backward())[0]
+
+    most(1)  # torch keeps some for later
+    assert most(5) == pytest.approx(most(60), rel=0.01)
+    assert most(5) > 4 * 4 * 30 * TRANSFORMER["d_model"]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="weighs this process's memory")
 def test_memory_does_not_grow_with_the_solvers_steps():
-    """Once `solver_memory` iterates are kept, 6; before that it is less."""
+    """Resident memory, once all that was allocated for the 6 remembered iterates has been written to."""
     few, many = peak_mib("anderson", 8), peak_mib("anderson", 60)
     assert many < 1.05 * few
     assert max(many, peak_mib("broyden", 60)) < min(peak_mib("unrolled", 12) / 3, 0.15 * peak_mib("unrolled", 48))
