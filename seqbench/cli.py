@@ -62,6 +62,8 @@ def main() -> None:
         sys.exit(stopped(str(error), 1))
     except BrokenPipeError:  # `seqbench list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        sys.exit(stopped(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", 2))
     except KeyboardInterrupt:
         sys.exit(stopped("Interrupted; the same command resumes at the last checkpoint.", 130))
     return None

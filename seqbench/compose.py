@@ -59,8 +59,8 @@ def groups() -> list[str]:
     return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
 
 
-def explained(error: BaseException) -> ConfigError:
-    """Hydra's or OmegaConf's complaint as one sentence with the nearest valid name."""
+def explained(error: BaseException, sweeps: bool = False) -> ConfigError:
+    """Hydra's or OmegaConf's complaint as one sentence with the nearest valid name. `sweeps`: where -m may be used."""
     while isinstance(error, HydraException) and isinstance(error.__cause__, (*ERRORS, HydraException)):
         if isinstance(error.__cause__, OmegaConfBaseException) or not str(error).startswith("Could not override"):
             error = error.__cause__
@@ -85,7 +85,8 @@ def explained(error: BaseException) -> ConfigError:
     if found := re.search(r"Interpolation key '([^']+)' not found", text):
         return ConfigError(f"A config refers to {found.group(1)}, which does not exist.")
     if found := re.search(r"Ambiguous value for argument '(\S+)'", text):
-        return ConfigError(f"{found.group(1)} gives several values; -m runs each of them.")
+        other = "-m runs each of them" if sweeps else "this command takes one"
+        return ConfigError(f"{found.group(1)} gives several values; {other}.")
     if found := re.search(r"Error parsing override '(.*?)'", text):
         return ConfigError(f"'{found.group(1)}' cannot be read as a setting; settings are written key=value.")
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:

@@ -149,24 +149,6 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
 
 
-def completed(config: Config) -> Config:
-    """The config of a run that an earlier version made, with the defaults of arguments that constructors have since."""
-    for name in PLUGGABLE:
-        node = getattr(config, name)
-        for key, parameter in signature_of(name, node["_target_"])[0].items():
-            if key not in node and key not in DERIVED[name] and parameter.default is not parameter.empty:
-                node[key] = parameter.default
-    return config
-
-
-def default_of(section: str, settings: dict[str, Any], key: str) -> Any:
-    """What a setting of a section was before it had a name: the default of its constructor or dataclass."""
-    engine = {"network": NetworkConfig, "train": TrainConfig}
-    if section in engine:
-        return getattr(engine[section](), key)
-    return signature_of(section, settings["_target_"])[0][key].default
-
-
 def hashed(config: Config) -> dict[str, Any]:
     """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink."""
     everything = asdict(config)

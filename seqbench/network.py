@@ -135,11 +135,12 @@ def build_network(
     shares its weights; `shared_embedding` is for translation."""
     if shared_embedding:
         raise ValueError("network.shared_embedding=true is for translation, which has a source and a target")
+    kind = embedding_kind(io, embedding)
     if io.n_tokens is None:
         table, d_input = None, io.n_features or 1
-    elif embedding == "one_hot" or (embedding == "auto" and io.one_hot):
+    elif kind == "one_hot":
         table, d_input = None, io.n_tokens
-    elif embedding == "adaptive":
+    elif kind == "adaptive":
         table, d_input = AdaptiveEmbedding(io.n_tokens, d_embed, cutoffs, div_value), d_embed
     else:
         table, d_input = learned_embedding(io.n_tokens, d_embed, init_range), d_embed
@@ -160,6 +161,15 @@ def build_network(
             f"{kinds[io.real_outputs]}"
         )
     return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
+
+
+def embedding_kind(io: TaskIO, embedding: str) -> str:
+    """ "none" where the inputs are numbers, else "one_hot", "adaptive" or "learned"."""
+    if io.n_tokens is None:
+        return "none"
+    if embedding == "auto":
+        return "one_hot" if io.one_hot else "learned"
+    return embedding
 
 
 def learned_embedding(n_tokens: int, d_embed: int, init_range: float | None) -> nn.Embedding:

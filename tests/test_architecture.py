@@ -15,7 +15,7 @@ ORDER = [
     {"seq2seq"},
     {"evaluation"},
     {"tasks"},
-    {"config", "compose"},
+    {"config", "compose", "older"},
     {"report", "bench"},
     {"engine"},
     {"commands", "cli", "__main__"},

@@ -95,6 +95,23 @@ def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_pat
     assert code == 1
 
 
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["one", "two"])
+def test_a_mistake_in_a_sweep_stops_no_other_run(seqbench, tmp_path, launcher):
+    code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4")
+    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1, errors
+    assert "seqbench: model: n_negative is between 0 and hidden_size=8, not 99.\n" in errors
+    assert code == 2
+
+
+def test_what_eval_cannot_write_it_says_before_it_measures(seqbench, tmp_path):
+    code, _, errors = seqbench("train", *SMALL)
+    assert code == 0, errors
+    (record,) = tmp_path.glob("results/runs/*.json")
+    (tmp_path / "file").write_text("")
+    code, said, errors = seqbench("eval", f"run={record.stem}", "results_dir=file")
+    assert (code, said, errors) == (2, "", "seqbench: file/runs: Not a directory.\n")
+
+
 def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
     code, _, errors = seqbench("train", *SMALL, "seed=1")
     assert code == 0, errors

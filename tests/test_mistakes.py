@@ -87,6 +87,25 @@ COMMAND_LINE = [
         "train evaluation=cache",
         "evaluation=cache is for a finished run: seqbench eval run=<id> evaluation=cache.",
     ),
+    (
+        "train evaluation=frequency",
+        "evaluation=frequency is for a finished run: seqbench eval run=<id> evaluation=frequency.",
+    ),
+    ("train evaluation=beam", "evaluation=beam is for translation, not for the task copy."),
+    ("train run=abc", "run= is for eval and show; the settings that began a run, given again, resume it."),
+    ("eval run=abc evaluation=dynamic,cache", "evaluation=dynamic,cache gives several values; this command takes one."),
+    (
+        "train network.init_range=0.1",
+        "network.init_range says nothing about this network, whose embedding is one_hot.",
+    ),
+    (
+        "train network.embedding=learned network.div_value=2",
+        "network.div_value says nothing about this network, whose embedding is learned.",
+    ),
+    (
+        "train head=adaptive head.cutoffs=[2] head.tied_projections=true",
+        "head: tied_projections needs network.tied=true and network.embedding=adaptive.",
+    ),
     ("train head=adaptive", "head: cutoffs must rise and be below the number of words, 9, not [2000, 8000]."),
     ("train head.vocab_chunk=3 head.target_chunk=3", "head: one of vocab_chunk and target_chunk is null."),
     ("train head.vocab_chunk=0", "head: vocab_chunk is at least 1, or null, not 0."),

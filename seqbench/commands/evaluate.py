@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.compose import composed, nearest
-from seqbench.config import Config, ConfigError, check, completed, load
+from seqbench.config import Config, ConfigError, check, load
 from seqbench.errors import UserError
+from seqbench.older import completed
 from seqbench.report.ledger import EVALUATIONS
 
 ACCEPTED = (
@@ -35,9 +36,13 @@ def evaluate(arguments: list[str]) -> None:
     if "results_dir" in given:  # else where the run's own record went
         config.results_dir = asked.results_dir
     check(config)
-    found = _measured(config, folder, asked.split)
+    ledger = Path(config.results_dir) / "runs"
+    ledger.mkdir(parents=True, exist_ok=True)  # or what has been measured might have nowhere to go
+    found, translations = _measured(config, folder, asked.split)
     print(json.dumps({"run_id": folder.name, "split": asked.split, **found}, indent=2))
-    _keep(config, folder, asked.split, found)
+    if translations:
+        _write_lines(folder / f"translations.{asked.split}.txt", translations)
+    _keep(config, folder, asked.split, found, ledger)
 
 
 def find_run(config: Config) -> Path:
@@ -53,11 +58,13 @@ def find_run(config: Config) -> Path:
     return root / found[0]
 
 
-def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
+def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[int, str]]:
+    """What the record is to hold, and translations by their number, if any."""
     from seqbench.engine.distributed import World
     from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
     from seqbench.engine.run import build, build_task
+    from seqbench.engine.state import require_same_data
     from seqbench.evaluation.beam import Beam
 
     task = build_task(config)
@@ -69,8 +76,11 @@ def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
         if payload is None:
             raise UserError(f"There is no checkpoint in {folder}; train the run first.")
         run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
+    require_same_data(run, payload)
     run.network.load_state_dict(payload["network"])
     evaluation = run.evaluation
+    if split == "train" and isinstance(evaluation, Beam):
+        raise ConfigError("evaluation=beam translates split=valid or test, not train.")
     with run.optimizer.averaged():
         metrics = measure(run, split, evaluation)
     found = {
@@ -81,10 +91,9 @@ def _measured(config: Config, folder: Path, split: str) -> dict[str, Any]:
         "step": payload["progress"]["step"],
         "metrics": metrics,
     }
-    if isinstance(evaluation, Beam):
-        found["signatures"] = evaluation.signatures
-        _write_lines(folder / f"translations.{split}.txt", evaluation.translations)
-    return found
+    if not isinstance(evaluation, Beam):
+        return found, {}
+    return {**found, "signatures": evaluation.signatures}, evaluation.translations
 
 
 def _write_lines(path: Path, numbered: dict[int, str]) -> None:
@@ -94,7 +103,7 @@ def _write_lines(path: Path, numbered: dict[int, str]) -> None:
     partial.replace(path)
 
 
-def _keep(config: Config, folder: Path, split: str, found: dict[str, Any]) -> None:
+def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledger: Path) -> None:
     """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
     from seqbench.engine.record import keep_record
 
@@ -103,4 +112,4 @@ def _keep(config: Config, folder: Path, split: str, found: dict[str, Any]) -> No
         return
     record = json.loads(path.read_text())
     record.setdefault("evaluations", {}).setdefault(name, {})[split] = found
-    keep_record(record, folder, Path(config.results_dir) / "runs")
+    keep_record(record, folder, ledger)

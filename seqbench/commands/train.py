@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +16,8 @@ from seqbench.compose import ERRORS, explained, refuse_lists, to_config
 from seqbench.config import Config, run_id
 from seqbench.errors import RunError, UserError, stopped
 
+PLAIN = "seqbench.evaluation.static.Static"
+
 
 def train(arguments: list[str]) -> None:
     """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help."""
@@ -25,7 +27,7 @@ def train(arguments: list[str]) -> None:
     try:
         hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
     except ERRORS as error:
-        raise explained(error) from error
+        raise explained(error, sweeps=True) from error
 
 
 def _job(node: DictConfig) -> None:
@@ -38,15 +40,22 @@ def _job(node: DictConfig) -> None:
         config = to_config(node)
         config.experiment = choices.get("experiment")
         configs.check(config)
+        if config.run is not None:
+            raise UserError("run= is for eval and show; the settings that began a run, given again, resume it.")
         run(config, isolated=sweeping)
     except ERRORS as error:
-        raise SystemExit(stopped(str(explained(error)), 2)) from error
+        _stop(explained(error, sweeps=True), 2, sweeping)
     except UserError as error:
-        raise SystemExit(stopped(str(error), 2)) from error
+        _stop(error, 2, sweeping)
     except RunError as error:
-        if sweeping:
-            raise  # Hydra goes on with the other jobs and raises the first such error at the end
-        raise SystemExit(stopped(str(error), 1)) from error
+        _stop(error, 1, sweeping)
+
+
+def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
+    if sweeping:
+        stopped(str(error), code)
+        raise error  # Hydra goes on with the other jobs and raises the first such error at the end
+    raise SystemExit(stopped(str(error), code)) from error
 
 
 def run(config: Config, isolated: bool) -> dict[str, Any]:
@@ -58,6 +67,9 @@ def run(config: Config, isolated: bool) -> dict[str, Any]:
     record = finished(config)
     if record is not None and not config.force:
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
+        if config.evaluation["_target_"] != PLAIN:
+            name = config.evaluation["_target_"].rpartition(".")[2].lower()
+            print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
         if not (ledger(config) / f"{run_id(config)}.json").exists():
             write_record(record, ledger(config))
     else:

@@ -31,26 +31,34 @@ class Checkpoints:
     def save(self, payload: dict[str, Any], step: int, best: bool, evaluated: bool = False) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
         lost."""
-        averaged = evaluated and self.n_averaged > 1
         with self._written(payload, step) as (file, name):
-            if best:  # first, so that a run killed in between has it, or makes it again from the step before
-                _link(file, self.folder / f"best-{name}")
-            if averaged:
-                _link(file, self.folder / f"evaluated-{name}")
+            # these first, so that a run killed in between has them, or makes them again from the step before
+            kinds = self._linked(file, name, best, evaluated)
             os.replace(file, self.folder / f"step-{name}")
-        if best:
-            self._drop_best_but(name)
-        if averaged:
-            self._drop_evaluated(name)
-        _sync_folder(self.folder)
+        self._drop_others(kinds, name)
         for old in self._steps()[:-KEPT]:
             old.unlink()
 
-    def save_best(self, payload: dict[str, Any], step: int) -> None:
-        """Write `payload` as the best alone. Raises `OSError` with nothing lost."""
-        with self._written(payload, step) as (file, name):
-            os.replace(file, self.folder / f"best-{name}")
-        self._drop_best_but(name)
+    def save_evaluated(self, payload: dict[str, Any], step: int, best: bool) -> None:
+        """Write `payload`, whose weights were evaluated but are not those that train, as the best if `best` and as one
+        of those to be averaged, if any are. Raises `OSError` with nothing lost."""
+        if best or self.n_averaged > 1:
+            with self._written(payload, step) as (file, name):
+                kinds = self._linked(file, name, best, evaluated=True)
+            self._drop_others(kinds, name)
+
+    def _linked(self, file: Path, name: str, best: bool, evaluated: bool) -> list[str]:
+        """The kinds that a file has been linked as, beside the step's."""
+        kinds = ["best"] * best + ["evaluated"] * (evaluated and self.n_averaged > 1)
+        for kind in kinds:
+            _link(file, self.folder / f"{kind}-{name}")
+        return kinds
+
+    def _drop_others(self, kinds: list[str], name: str) -> None:
+        if "best" in kinds:
+            self._drop_best_but(name)
+        if "evaluated" in kinds:
+            self._drop_evaluated(name)
         _sync_folder(self.folder)
 
     @contextlib.contextmanager

@@ -30,7 +30,7 @@ class World:
         self.rank, self.size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         local_rank, local_size = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         self.device = _device(train.device, local_rank)
-        cores = int(os.environ.get("OMP_NUM_THREADS", "0").partition(",")[0]) or _n_cores() // local_size
+        cores = int(os.environ.get("OMP_NUM_THREADS", "0").partition(",")[0]) or n_cores() // local_size
         if train.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
         self.n_threads = train.threads or max(1, cores)
@@ -111,7 +111,7 @@ def _device(wanted: str, local_rank: int) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def _n_cores() -> int:
+def n_cores() -> int:
     """Those that this process may use, where the system says it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -35,7 +35,7 @@ def fit(run: Run) -> None:
         run.log.advance(state.step)
         if logs or saves:
             (total,) = run.world.sum([float(loss_sum)])
-            _check_finite(run)
+            _check_finite(run, norm)
         if logs:
             row = {"step": state.step, "loss": total / count, "lr": run.optimizer.lr(), "grad_norm": float(norm)}
             run.log.train({**row, **_diagnostics(run)}, state.n_tokens)
@@ -52,7 +52,8 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     torch.manual_seed((run.seed << 44) + (state.step << 12) + world.rank)
     accumulate = run.settings.accumulate
     whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
-    run.optimizer.set_factor(run.schedule(state.step, state.history) * whole[0].lr_scale)
+    lr_scale = sum(batch.lr_scale for batch in whole) / accumulate
+    run.optimizer.set_factor(run.schedule(state.step, state.history) * lr_scale)
     run.optimizer.observe(state.history)
     count = sum(batch.count() for batch in whole)
     run.trained.train()
@@ -105,6 +106,8 @@ def _evaluate(run: Run) -> None:
     (total,) = run.world.sum([float(state.running[0])])
     with run.optimizer.averaged():
         metrics = evaluate(run, "valid", run.evaluation)
+    if not math.isfinite(metrics[selection]):
+        raise _not_finite(run, f"The {selection} on valid is not finite ({metrics[selection]}) at")
     run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics}, state.n_tokens)
     state.history.append(metrics[selection])
     state.history_steps.append(state.step)
@@ -125,10 +128,16 @@ def _reached(run: Run) -> bool:
     return target is not None and bool(run.progress.history) and run.progress.history[-1] < target
 
 
-def _check_finite(run: Run) -> None:
+def _check_finite(run: Run, norm: torch.Tensor) -> None:
     (total,) = run.world.sum([float(run.progress.running[0])])
     if not math.isfinite(total):
-        raise RunError(
-            f"The loss is not finite ({total}) by step {run.progress.step}; the last good checkpoint is kept. "
-            "A lower learning rate (optimizer.lr) or train.grad_clip may help."
-        )
+        raise _not_finite(run, f"The loss is not finite ({total}) by")
+    if not run.scaler.is_enabled() and not math.isfinite(norm):  # the scaler leaves such a step out, and goes on
+        raise _not_finite(run, f"The gradient is not finite (norm {float(norm)}) at")
+
+
+def _not_finite(run: Run, what: str) -> RunError:
+    return RunError(
+        f"{what} step {run.progress.step}; the last good checkpoint is kept. A lower learning rate (optimizer.lr) or "
+        "train.grad_clip may help."
+    )

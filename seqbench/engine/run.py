@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from seqbench.config import Config, ConfigError, hashed, locate, run_id, save
+from seqbench.config import Config, ConfigError, NetworkConfig, hashed, locate, run_id, save
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log, MetricsFile
@@ -26,10 +26,19 @@ from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import RunError, UserError
-from seqbench.network import Network, build_network
+from seqbench.evaluation.beam import Beam
+from seqbench.evaluation.static import Static
+from seqbench.network import Network, build_network, embedding_kind
 from seqbench.optim.groups import build_optimizer
 from seqbench.seq2seq import Seq2Seq, build_seq2seq
 from seqbench.tasks.task import Task
+
+_IDLE = {  # settings of the network that do nothing, by the kind of its embedding
+    "none": ("d_embed", "cutoffs", "div_value", "init_range"),
+    "one_hot": ("d_embed", "cutoffs", "div_value", "init_range"),
+    "adaptive": ("init_range",),
+    "learned": ("cutoffs", "div_value"),
+}
 
 
 def run_folder(config: Config) -> Path:
@@ -73,8 +82,9 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     torch.use_deterministic_algorithms(config.train.deterministic)
     torch.manual_seed(config.seed)
     network = _build_network(config, task).to(world.device)
-    steps_per_epoch = math.ceil(task.n_batches("train") / config.train.accumulate)
-    max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * steps_per_epoch)
+    n_batches, accumulate = task.n_batches("train"), config.train.accumulate
+    steps_per_epoch = n_batches / accumulate  # a step may reach into the next epoch
+    max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
     schedule = instantiate("schedule", config.schedule, max_steps=max_steps, steps_per_epoch=steps_per_epoch)
     world.check_rows(task.batch("train", 0))
     return Run(
@@ -91,7 +101,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
         settings=config.train,
         seed=config.seed,
         max_steps=max_steps,
-        eval_every=config.train.eval_every or steps_per_epoch,
+        eval_every=config.train.eval_every or math.ceil(steps_per_epoch),
         log_every=config.log.every,
         save_every=config.checkpoint.every,
     )
@@ -107,6 +117,10 @@ def _build_network(config: Config, task: Task) -> Network | Seq2Seq:
         return instantiate("model", config.model, d_input=d_input)
 
     target, settings = config.head["_target_"], asdict(config.network)
+    kind = embedding_kind(task.io, config.network.embedding)
+    for name in _IDLE[kind]:
+        if settings[name] != getattr(NetworkConfig(), name):
+            raise ConfigError(f"network.{name} says nothing about this network, whose embedding is {kind}.")
     try:
         if task.io.n_source_tokens is None:
             return build_network(task.io, make_backbone, make_head, **settings)
@@ -139,7 +153,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
-        _require_plain(run.evaluation)
+        _require_plain(run.evaluation, task)
         if world.leads:
             ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
@@ -151,10 +165,12 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         raise _disk_error(error, folder) from error
 
 
-def _require_plain(evaluation: Any) -> None:
+def _require_plain(evaluation: Any, task: Task) -> None:
     """What training selects by and a record holds as its metrics is nothing that adapts to the text or caches it."""
-    if evaluation.category not in ("static", "beam"):
-        name = evaluation.category
+    if isinstance(evaluation, Beam):
+        evaluation.check(task)
+    elif not isinstance(evaluation, Static):
+        name = type(evaluation).__name__.lower()
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
 
 

@@ -67,7 +67,8 @@ class Run:
 
 def save(run: Run, evaluated: bool, best: bool) -> None:
     """Write a checkpoint of this step; process 0 does, the others hand over their part of the carried state. The best
-    one holds the weights that were evaluated, which an optimizer that averages does not train."""
+    one, and those whose mean will be tested, hold the weights that were evaluated, which an optimizer that averages
+    does not train."""
     carry = run.world.gather_state(run.progress.carry)
     (total,) = run.world.sum([float(run.progress.running[0])])
     run.progress.running[0] = total if run.world.leads else 0.0  # now, so that a resumed run adds in the same order
@@ -81,23 +82,28 @@ def save(run: Run, evaluated: bool, best: bool) -> None:
         "task": run.task.version,
     }
     run.log.file.sync()
-    if best:
+    if evaluated:
         with run.optimizer.averaged() as differs:
             if differs:  # before the other, or a run killed in between would go on without it
-                run.checkpoints.save_best(payload, run.progress.step)
-                best = False
+                run.checkpoints.save_evaluated(payload, run.progress.step, best)
+                best = evaluated = False
     run.checkpoints.save(payload, run.progress.step, best, evaluated)
 
 
-def restore(run: Run, payload: dict[str, Any]) -> None:
-    """Stand where the checkpoint stood. Raises `UserError` if the data have changed since."""
+def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") -> None:
+    """Raise `UserError` unless the task's data are those that the checkpoint's run began with."""
     version = run.task.version
     begun = payload.get("task", version)  # earlier versions did not keep it
     if begun != version:
         raise UserError(
             f"The run began with other data ({_said(begun)}) than are there now ({_said(version)}): name those as "
-            "data_dir= or source=, or force=true starts over."
+            f"data_dir= or source={otherwise}."
         )
+
+
+def restore(run: Run, payload: dict[str, Any]) -> None:
+    """Stand where the checkpoint stood. Raises `UserError` if the data have changed since."""
+    require_same_data(run, payload, otherwise=", or force=true starts over")
     run.network.load_state_dict(payload["network"])
     run.optimizer.load_state_dict(payload["optimizer"])
     run.scaler.load_state_dict(payload["scaler"])

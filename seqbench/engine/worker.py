@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.config import Config, load, save
-from seqbench.engine.distributed import World, lost_peer, worker_command
+from seqbench.engine.distributed import World, lost_peer, n_cores, worker_command
 from seqbench.engine.run import build_task, run_folder, train
 from seqbench.errors import RunError, UserError
 
@@ -71,8 +71,12 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         raise UserError(f"Cannot write {error.filename or place}: {error.strerror}.") from error
     command = [*worker_command(place / "config.yaml", config.train.nproc), "--while-stdin"]
     said = place / "torchrun.log"  # its own report repeats the workers' errors
+    threads = str(max(1, n_cores() // config.train.nproc))  # torchrun would say one
+    environment = {"OMP_NUM_THREADS": threads, **os.environ}
     with open(said, "wb") as file:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file if config.train.nproc > 1 else None)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=file if config.train.nproc > 1 else None, env=environment
+        )
     try:
         process.wait()
     except BaseException:

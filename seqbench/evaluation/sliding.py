@@ -35,8 +35,13 @@ class Sliding:
         whole = list(batches)
         if not whole:  # the one text is another process's
             return {"nll": (0.0, 0)}
-        inputs_L = torch.cat([batch.inputs[0] for batch in whole])
-        targets_L = torch.cat([batch.targets[0] for batch in whole])
+        inputs_BL = torch.cat([batch.inputs for batch in whole], 1)
+        targets_BL = torch.cat([batch.targets for batch in whole], 1)
+        found = [self._row(network, *row) for row in zip(inputs_BL, targets_BL, strict=True)]
+        return {"nll": (sum(total for total, _ in found), sum(count for _, count in found))}
+
+    def _row(self, network: Network, inputs_L: Tensor, targets_L: Tensor) -> tuple[float, int]:
+        """The sum of the losses of one text, and the number of its targets."""
         firsts = range(0, len(targets_L), self.stride)
         # windows of one length go together: those at the start, and the last, are shorter
         full = [first for first in firsts if first >= self.n_before and first + self.stride <= len(targets_L)]
@@ -45,7 +50,7 @@ class Sliding:
             total += self._score(network, inputs_L, targets_L, full[start : start + self.batch_size])
         for first in sorted({*firsts} - {*full}):
             total += self._score(network, inputs_L, targets_L, [first])
-        return {"nll": (total, len(targets_L))}
+        return total, len(targets_L)
 
     def _score(self, network: Network, inputs_L: Tensor, targets_L: Tensor, firsts: list[int]) -> float:
         spans = [slice(max(0, first - self.n_before), first + self.stride) for first in firsts]

@@ -76,6 +76,8 @@ class Adaptive(Head):
         self.starts: Tensor
         self.register_buffer("starts", torch.tensor(self.edges[1:-1]), persistent=False)
         n_bands = len(self.edges) - 1
+        if tied_projections and embedding is None:
+            raise ValueError("tied_projections needs network.tied=true and network.embedding=adaptive")
         if embedding is None:
             widths = band_widths(d_input, div_value, n_bands)
             self.tables = nn.ParameterList(

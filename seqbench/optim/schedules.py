@@ -1,7 +1,8 @@
 """Learning-rate schedules: `schedule(step, history)` is the factor on every group's learning rate at a step.
 
 Pure functions: `step` counts from 0 and `history` holds the selection metric on valid at each evaluation so far (lower
-is better), so nothing needs saving. `max_steps` and `steps_per_epoch` are handed over by the engine.
+is better), so nothing needs saving. `max_steps` and `steps_per_epoch`, which need not be whole, are handed over by the
+engine.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ class EpochDecay:
     """1 for `flat_epochs` epochs, then divided by `divide_by` at the start of each further epoch (Zaremba et al. 2014,
     with the TF tutorial's count: exactly `flat_epochs` epochs at the full rate)."""
 
-    def __init__(self, steps_per_epoch: int, flat_epochs: int, divide_by: float):
+    def __init__(self, steps_per_epoch: float, flat_epochs: int, divide_by: float):
         self.steps_per_epoch, self.flat_epochs, self.divide_by = steps_per_epoch, flat_epochs, divide_by
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
-        return self.divide_by ** -max(step // self.steps_per_epoch + 1 - self.flat_epochs, 0)
+        return self.divide_by ** -max(math.floor(step / self.steps_per_epoch) + 1 - self.flat_epochs, 0)
 
 
 class Cosine:

@@ -29,12 +29,14 @@ TAGS = {  # how a published number was seen; one that is only remembered has no 
 @dataclass(frozen=True)
 class Column:
     """A column of measured values, `metric` (a path into the record such as `test.nll`) under `format`, or of the
-    numbers `published` for such a path, which are printed as the source prints them."""
+    numbers `published` for such a path, which are printed as the source prints them. `settings` are those that the
+    evaluation of a metric such as `beam.test.bleu` must have had."""
 
     heading: str
     metric: str | None = None
     published: str | None = None
     format: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,17 @@ def _table(node: Any, where: str) -> Table:
 
 
 def _column(node: Any, table: str) -> Column:
-    keys = {"heading": True, "metric": False, "published": False, "format": False}
+    keys = {"heading": True, "metric": False, "published": False, "format": False, "settings": False}
     node = _mapping(node, f"a column of {table}", keys)
     heading = _text(node["heading"], f"heading of a column of {table}")
     where = f"the column {heading!r} of {table}"
     if ("metric" in node) == ("published" in node):
         raise UserError(f"Exactly one of metric and published belongs in {where}.")
     if "published" in node:
-        if "format" in node:
-            raise UserError(f"No format belongs in {where}: published numbers are printed as their source prints them.")
+        if "format" in node or "settings" in node:
+            raise UserError(
+                f"Neither format nor settings belong in {where}: published numbers stand as their source has them."
+            )
         return Column(heading, published=_path(node["published"], where))
     if "format" not in node:
         raise UserError(f"format is missing in {where}.")
@@ -128,7 +132,10 @@ def _column(node: Any, table: str) -> Column:
         format(0.5, specification)
     except ValueError as error:
         raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
-    return Column(heading, metric=_path(node["metric"], where), format=specification)
+    metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
+    if settings and metric.partition(".")[0] not in EVALUATIONS:
+        raise UserError(f"Settings belong to one of {', '.join(EVALUATIONS)}, and {where} shows {metric}.")
+    return Column(heading, metric=metric, format=specification, settings=settings)
 
 
 def _row(node: Any, table: str) -> Row:

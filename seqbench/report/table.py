@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.config import default_of
 from seqbench.errors import UserError
+from seqbench.older import default_of
 from seqbench.report.declaration import TAGS, Column, Row, Table, did_you_mean
 from seqbench.report.ledger import EVALUATIONS, Record
 
@@ -42,24 +42,29 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
 
     Both configs are sections (`model`, `train`) of settings (`lr`), and every setting that the record has must be
     there with the same value. One that only `config` has came to the project later and must have its default, which
-    keeps old results. A setting's value is compared whole, so `optimizer.groups` with a group more is another setting.
+    keeps old results. That holds for nodes within a section, such as an encoder, too; any other value is compared
+    whole, so `optimizer.groups` with a group more is another setting.
     """
     current = json.loads(json.dumps(config))  # tuples and int keys as the record's file holds them
     for section, settings in record.config.items():
         if section == "seed":
             continue
-        if section not in current:
+        if section not in current or not _section_belongs(section, settings, current[section]):
             return False
-        if not isinstance(settings, dict) or not isinstance(current[section], dict):
-            if not _same(settings, current[section]):
-                return False
-        elif any(key not in current[section] or not _same(settings[key], current[section][key]) for key in settings):
-            return False
-        else:
-            later = current[section].keys() - settings.keys()
-            if any(not _same(current[section][key], _default(section, current[section], key)) for key in later):
-                return False
     return True
+
+
+def _section_belongs(section: str, settings: Any, current: Any) -> bool:
+    if not isinstance(settings, dict) or not isinstance(current, dict):
+        return _same(settings, current)
+    for key, value in settings.items():
+        if key not in current:
+            return False
+        node = isinstance(value, dict) and "_target_" in value
+        if not (_section_belongs(section, value, current[key]) if node else _same(value, current[key])):
+            return False
+    later = current.keys() - settings.keys()
+    return all(_same(current[key], _default(section, current, key)) for key in later)
 
 
 def _default(section: str, settings: dict[str, Any], key: str) -> Any:
@@ -150,11 +155,29 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
 
 def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
     if column.metric is not None:
+        _require_alike(column, row, records)
         return Cell(aggregate(records, column.metric, column.format))
     if column.published not in row.published:
         return Cell("")
     published = row.published[column.published]
     return Cell(published.value, _mark(footnotes, f"{published.source} ({TAGS[published.tag]})", letter=False))
+
+
+def _require_alike(column: Column, row: Row, records: list[Record]) -> None:
+    """Raise `UserError` if a cell would hold evaluations of other settings than the column's, or than one another's."""
+    name, _, path = (column.metric or "").partition(".")
+    if name not in EVALUATIONS:
+        return
+    wanted = dict(column.settings)
+    for record in records:
+        found = record.evaluations.get(name, {}).get(path.partition(".")[0], {}).get("settings", {})
+        for key, value in found.items():
+            if key != "batch_size" and not _same(wanted.setdefault(key, value), value):
+                raise UserError(
+                    f"The run {record.run_id} of the row {row.label!r} was evaluated with {name}'s {key}={value}, and "
+                    f"the column {column.heading!r} stands for {wanted[key]}: run `seqbench eval run={record.run_id} "
+                    f"evaluation={name} evaluation.{key}={wanted[key]}`."
+                )
 
 
 def _mark(footnotes: dict[str, str], text: str, *, letter: bool) -> str:

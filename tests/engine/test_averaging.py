@@ -34,3 +34,17 @@ def test_averages_are_evaluated_and_kept_and_the_rest_is_trained(seqbench, tmp_p
     code, said, errors = seqbench("eval", f"run={record['run_id']}", "train.device=cpu")
     assert code == 0, errors
     assert json.loads(said)["metrics"] == record["metrics"]["test"]
+
+
+def test_the_mean_of_the_last_evaluations_is_that_of_averages(seqbench, tmp_path):
+    code, _, errors = seqbench("train", *SETTINGS, "train.select=last", "train.average_last=2")
+    assert code == 0, errors
+    record = json.loads(next(tmp_path.glob("results/runs/*.json")).read_text())
+    *_, before, last = record["curve"]["nll"]
+    assert record["metrics"]["valid"]["nll"] < max(before, last)  # the weights themselves are far from both
+    step = torch.load(sorted(tmp_path.glob("outputs/*/checkpoints/step-*.pt"))[-1], weights_only=True)
+    evaluated = [torch.load(path, weights_only=True) for path in sorted(tmp_path.glob("outputs/*/*/evaluated-*.pt"))]
+    assert [one["progress"]["step"] for one in evaluated] == [9, 12]
+    averages = [one["average"] for one in step["optimizer"]["main"]["state"].values()]
+    for name, tensor in evaluated[-1]["network"].items():
+        assert any(torch.equal(tensor, average) for average in averages), name

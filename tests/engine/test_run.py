@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import small_run
 
+from seqbench.compose import composed
+from seqbench.engine import worker as engine_worker
+
 ROOT = Path(__file__).parents[2]
 SMALL = [*small_run.SMALL, "train.max_steps=6", "train.eval_every=3", "log.every=1"]
 BROKEN_RANK = """
@@ -64,6 +67,34 @@ def test_a_run_that_diverges_keeps_the_last_good_checkpoint(seqbench, tmp_path):
     )
     assert list((tmp_path / "results" / "runs").iterdir()) == []
     assert [path.name[:15] for path in tmp_path.glob("outputs/*/checkpoints/*")] == ["step-0000000001"]
+
+
+@pytest.mark.parametrize("max_steps", [1, 3])
+def test_an_evaluation_that_is_not_finite_ends_a_run(seqbench, tmp_path, max_steps):
+    """The loss before the step that broke it was, and so was the gradient."""
+    settings = ["optimizer=sgd", "optimizer.lr=1e38", "train.eval_every=1", f"train.max_steps={max_steps}"]
+    code, _, said = seqbench("train", *SMALL, *settings)
+    assert code == 1
+    assert said.startswith("seqbench: The nll on valid is not finite (nan) at step 1; the last good checkpoint is")
+    assert list((tmp_path / "results" / "runs").iterdir()) == []
+    assert list(tmp_path.glob("outputs/*/checkpoints/*")) == []
+
+
+def test_epochs_are_counted_in_batches(seqbench, tmp_path):
+    """Steps of four of an epoch's ten batches."""
+    settings = [setting for setting in SMALL if "steps" not in setting and "every" not in setting]
+    settings += ["task.batch_size=4", "train.accumulate=4", "train.max_steps=null", "train.max_epochs=2"]
+    code, _, said = seqbench("train", *settings)
+    assert code == 0, said
+    assert (record(tmp_path)["steps"], record(tmp_path)["epochs"]) == (5, 2.0)
+    assert record(tmp_path)["curve"]["steps"] == [3, 5]
+
+
+def test_processes_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(engine_worker, "n_cores", lambda: 6)
+    places = [f"output_dir={tmp_path / 'outputs'}", f"results_dir={tmp_path / 'results'}", "train.nproc=2"]
+    assert engine_worker.run_in_processes(composed([*SMALL, *places]))["n_threads"] == 3
 
 
 DIVERGING = [

@@ -3,7 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+import small_run
 
+from seqbench.commands.evaluate import evaluate
+from seqbench.compose import composed
+from seqbench.engine import run as engine_run
+from seqbench.engine.distributed import World
 from seqbench.engine.state import restore
 from seqbench.errors import UserError
 
@@ -14,3 +19,22 @@ def test_other_data_are_refused():
     said = r"other data \(name text8, version 1, data_sha256 aaaaaaaaaaaa\) than are there now \(.*bbbbbbbbbbbb\): name"
     with pytest.raises(UserError, match=said):
         restore(run, payload)
+
+
+def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
+    places = [f"{place}={tmp_path}" for place in ("output_dir", "results_dir")]
+    config = composed([*small_run.SMALL, "train.max_steps=2", "train.eval_every=2", *places])
+    name = engine_run.train(config, World(config.train))["run_id"]
+    build_task = engine_run.build_task
+
+    def of_other_data(config):
+        task = build_task(config)
+        task.version = {**task.version, "data_sha256": "b" * 64}
+        return task
+
+    evaluate([f"run={name}", *places])
+    capsys.readouterr()
+    monkeypatch.setattr(engine_run, "build_task", of_other_data)
+    with pytest.raises(UserError, match=r"The run began with other data .*: name those as data_dir= or source=\.$"):
+        evaluate([f"run={name}", *places])
+    assert capsys.readouterr().out == ""

@@ -167,6 +167,16 @@ def test_sliding_bounds_the_context_and_batches_do_not_matter():
     assert nll(Sliding(0, 1), text(60)) == pytest.approx(total / 60, rel=1e-12)
 
 
+def test_sliding_takes_each_row_for_a_text():
+    rows = [Batch(batch.inputs.flip(1), batch.targets.flip(1)) for batch in text(60, 60)], list(text(60, 60))
+    both = [
+        Batch(torch.cat([a.inputs, b.inputs]), torch.cat([a.targets, b.targets])) for a, b in zip(*rows, strict=True)
+    ]
+    apart = [nll(Sliding(9, 4), row) for row in rows]
+    assert apart[0] != apart[1]
+    assert nll(Sliding(9, 4), both) == pytest.approx(sum(apart) / 2, rel=1e-12)
+
+
 def test_frequency_parts_add_up_to_plain_evaluation():
     counts = Words().token_counts()
     edge = int(np.median(counts))

@@ -44,6 +44,31 @@ def test_a_setting_that_came_later_must_have_its_default(record, config):
     assert not belongs(item, config | {"network": {"tied": True}})
 
 
+def test_a_node_within_a_node_may_have_settings_that_came_later(record, config):
+    lstm = {"_target_": "seqbench.models.lstm.LSTM", "hidden_size": 8}
+    item = record("aaa")
+    item.config["model"]["encoder"] = dict(lstm)
+    assert belongs(item, config | {"model": config["model"] | {"encoder": lstm | {"backend": "auto"}}})
+    assert not belongs(item, config | {"model": config["model"] | {"encoder": lstm | {"backend": "native"}}})
+    assert not belongs(item, config | {"model": config["model"] | {"encoder": lstm | {"hidden_size": 9}}})
+
+
+def test_evaluations_of_other_settings_are_not_pooled(record, config):
+    records = [record("aaa", seed=0), record("bbb", seed=1)]
+    for item, weight, batch_size in zip(records, (0.1, 0.2), (1, 2), strict=True):
+        settings = {"weight": weight, "batch_size": batch_size}
+        item.evaluations["cache"] = {"test": {"metrics": {"ppl": 96.0}, "settings": settings}}
+    rows = [Row("LSTM", "copy_t1000/lstm")]
+    table = Table("t", "T", [Column("Cache", metric="cache.test.ppl", format=".1f")], rows)
+    said = r"bbb of the row 'LSTM' was evaluated with cache's weight=0.2, and the column 'Cache' stands for 0.1"
+    with pytest.raises(UserError, match=said):
+        fill(table, records, lambda *_: config)
+    assert fill(table, records[:1], lambda *_: config).rows[0][1].text == "96.0 (n=1)"
+    declared = Column("Cache", metric="cache.test.ppl", format=".1f", settings={"weight": 0.3})
+    with pytest.raises(UserError, match=r"0\.3: run `seqbench eval run=aaa evaluation=cache evaluation\.weight=0\.3`"):
+        fill(Table("t", "T", [declared], rows), records[:1], lambda *_: config)
+
+
 def test_a_setting_that_is_gone_is_a_mismatch(record, config):
     del config["model"]["n_layers"]
     assert not belongs(record("aaa"), config)

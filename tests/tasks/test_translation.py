@@ -104,6 +104,8 @@ def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
     code, said, wrong = seqbench("train", *asked)
     assert code == 0, wrong
     run = run_of(tmp_path).name
+    code, said, wrong = seqbench("eval", f"run={run}", "evaluation=beam", "split=train")
+    assert (code, said) == (2, "") and "translates split=valid or test, not train" in wrong
     code, said, wrong = seqbench("eval", f"run={run}", "evaluation=beam", "evaluation.beam_width=3")
     assert code == 0, wrong
     found = json.loads(said)
