@@ -164,9 +164,11 @@ def build_network(
 
 
 def embedding_kind(io: TaskIO, embedding: str) -> str:
-    """ "none" where the inputs are numbers, else "one_hot", "adaptive" or "learned"."""
+    """What reads the tokens: none where the inputs are numbers, else one_hot, adaptive or learned, as in translation."""
     if io.n_tokens is None:
         return "none"
+    if io.n_source_tokens is not None:
+        return "learned"
     if embedding == "auto":
         return "one_hot" if io.one_hot else "learned"
     return embedding
