@@ -164,7 +164,7 @@ def build_network(
 
 
 def embedding_kind(io: TaskIO, embedding: str) -> str:
-    """What reads the tokens: none where the inputs are numbers, else one_hot, adaptive or learned, as in translation."""
+    """How tokens are read: none where the inputs are numbers, else one_hot, adaptive or learned, as in translation."""
     if io.n_tokens is None:
         return "none"
     if io.n_source_tokens is not None:
