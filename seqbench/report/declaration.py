@@ -60,6 +60,10 @@ class Row:
     partial: str | None = None
     note: str | None = None
 
+    def heading(self) -> str:
+        """The label with `partial`: what tells rows of one model apart."""
+        return f"{self.label} (partial: {self.partial})" if self.partial else self.label
+
 
 @dataclass(frozen=True)
 class Table:

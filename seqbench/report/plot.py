@@ -29,7 +29,7 @@ def build_plots(
         for row in tables[name].rows:
             found = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
             if found:
-                curves[row.label] = found
+                curves[row.heading()] = found
         if curves:
             output.mkdir(parents=True, exist_ok=True)
             paths.append(output / f"{name}.svg")

@@ -125,8 +125,7 @@ def fill(table: Table, records: list[Record], compose: Compose) -> Grid:
     footnotes: dict[str, str] = {}  # text -> mark, in order of appearance
     rows = []
     for row, group in zip(table.rows, found, strict=True):
-        label = f"{row.label} (partial: {row.partial})" if row.partial else row.label
-        cells = [Cell(label, _mark(footnotes, row.note, letter=True) if row.note else "")]
+        cells = [Cell(row.heading(), _mark(footnotes, row.note, letter=True) if row.note else "")]
         rows.append(cells + [_cell(column, row, group, footnotes) for column in table.columns])
     headings = ["Model", *(column.heading for column in table.columns)]
     marked = [(mark, text) for text, mark in footnotes.items()]
@@ -195,7 +194,7 @@ def _origin(table: Table, found: list[list[Record]], left_out: list[Record]) -> 
         return ["No finished run yet."]
     lines = []
     groups = [
-        f"{row.label}: {', '.join(record.run_id for record in group)}"
+        f"{row.heading()}: {', '.join(record.run_id for record in group)}"
         for row, group in zip(table.rows, found, strict=True)
         if group
     ]
