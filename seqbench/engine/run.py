@@ -26,7 +26,6 @@ from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import RunError, UserError
-from seqbench.evaluation.beam import Beam
 from seqbench.evaluation.static import Static
 from seqbench.network import Network, build_network, embedding_kind
 from seqbench.optim.groups import build_optimizer
@@ -82,6 +81,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     torch.use_deterministic_algorithms(config.train.deterministic)
     torch.manual_seed(config.seed)
     network = _build_network(config, task).to(world.device)
+    _refuse_idle_settings(config, task)
     n_batches, accumulate = task.n_batches("train"), config.train.accumulate
     steps_per_epoch = n_batches / accumulate  # a step may reach into the next epoch
     max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
@@ -117,10 +117,6 @@ def _build_network(config: Config, task: Task) -> Network | Seq2Seq:
         return instantiate("model", config.model, d_input=d_input)
 
     target, settings = config.head["_target_"], asdict(config.network)
-    kind = embedding_kind(task.io, config.network.embedding)
-    for name in _IDLE[kind]:
-        if settings[name] != getattr(NetworkConfig(), name):
-            raise ConfigError(f"network.{name} says nothing about this network, whose embedding is {kind}.")
     try:
         if task.io.n_source_tokens is None:
             return build_network(task.io, make_backbone, make_head, **settings)
@@ -129,6 +125,13 @@ def _build_network(config: Config, task: Task) -> Network | Seq2Seq:
         return build_seq2seq(task.io, make_backbone, make_head, **settings)
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
+
+
+def _refuse_idle_settings(config: Config, task: Task) -> None:
+    kind = embedding_kind(task.io, config.network.embedding)
+    for name in _IDLE[kind]:
+        if getattr(config.network, name) != getattr(NetworkConfig(), name):
+            raise ConfigError(f"network.{name} says nothing about this network, whose embedding is {kind}.")
 
 
 def _build_optimizer(config: Config, network: Network | Seq2Seq):
@@ -167,7 +170,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
 
 def _require_plain(evaluation: Any, task: Task) -> None:
     """What training selects by and a record holds as its metrics is nothing that adapts to the text or caches it."""
-    if isinstance(evaluation, Beam):
+    if evaluation.category == "beam":
         evaluation.check(task)
     elif not isinstance(evaluation, Static):
         name = type(evaluation).__name__.lower()
