@@ -12,11 +12,21 @@ import pytest
 import real_data as real_data_files
 import torch
 
+from seqbench.models.cells import gated, native
+from seqbench.optim import native as adafactor
+
 ROOT = Path(__file__).parents[1]
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2  # linux/prctl.h, linux/capability.h
 torch.set_num_threads(1)
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled() -> None:
+    """Before a test looks at what a command says: at the first use on a machine it tells of the compiling, too."""
+    for library in (native.library, gated.library, adafactor.library):
+        library()
 
 
 @pytest.fixture(scope="session")

@@ -64,4 +64,5 @@ def test_a_model_of_the_published_size_trains(name, tmp_path):
     assert record["steps"] == 2
     assert record["metrics"]["test"]["n_targets"] == 100
     assert 0 < record["metrics"]["test"]["nll"] < 25  # at random ln 20,003 for a band and ln 160,000 for a word there
-    assert record["metrics"]["test"].get("forward_evaluations", 30) == 30  # two steps do not make it contract
+    if "/deq_" in name:
+        assert record["metrics"]["test"]["forward_evaluations"] == 30  # two steps do not make it contract

@@ -16,8 +16,6 @@ from seqbench.compose import ERRORS, explained, refuse_lists, to_config
 from seqbench.config import Config, run_id
 from seqbench.errors import RunError, UserError, stopped
 
-PLAIN = "seqbench.evaluation.static.Static"
-
 
 def train(arguments: list[str]) -> None:
     """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help."""
@@ -67,8 +65,8 @@ def run(config: Config, isolated: bool) -> dict[str, Any]:
     record = finished(config)
     if record is not None and not config.force:
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
-        if config.evaluation["_target_"] != PLAIN:
-            name = config.evaluation["_target_"].rpartition(".")[2].lower()
+        name = config.evaluation["_target_"].rpartition(".")[2].lower()
+        if name != "static":
             print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
         if not (ledger(config) / f"{run_id(config)}.json").exists():
             write_record(record, ledger(config))

@@ -12,7 +12,7 @@ from seqbench.types import tree_map
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 SHAPES = [(3, 7, 5, 6), (20, 30, 4, 33), (1, 1, 2, 3), (17, 5, 3, 16)]  # rows, steps, features, units
 
-needs_compiler = pytest.mark.skipif(gated._library() is None, reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(gated.library() is None, reason="no C++ compiler")
 
 
 def problem(kind, rows, steps, features, units, dtype=torch.float64):
@@ -114,7 +114,7 @@ def test_who_computes():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert gated.layer(layer, x, state, "auto") is None
     assert gated.layer(layer, x, state, "auto") is None  # three steps: not worth packing the weights
-    assert (gated.layer(layer, torch.cat([x, x], 1), state, "auto") is None) == (gated._library() is None)
+    assert (gated.layer(layer, torch.cat([x, x], 1), state, "auto") is None) == (gated.library() is None)
     with pytest.raises(RuntimeError, match="there is no compiled layer"):
         gated.layer(layer.to(torch.bfloat16), x.to(torch.bfloat16), None, "native")
     for model in (LSTM, GRU):

@@ -42,7 +42,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
     can = can and not torch.is_autocast_enabled("cpu") and x.shape[1] > 0
     if backend == "reference" or (backend == "auto" and (not can or x.shape[1] < SHORTEST)):
         return None
-    if not can or _library() is None:
+    if not can or library() is None:
         if backend == "native":
             raise RuntimeError("backend=native, but there is no compiled layer for this device and type")
         return None
@@ -109,12 +109,13 @@ def _product(grad_TBK: Tensor, before_BH: Tensor, h_TBH: Tensor, out_KH: Tensor)
     out_KH.addmm_(grad_TBK[1:].flatten(0, 1).T, h_TBH[:-1].flatten(0, 1))
 
 
-def _library() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
+    """The loaded library; None where it cannot be built, which is said on stderr."""
     return compiled.library(SOURCE, "LSTM and GRU layers")
 
 
 def _run(direction: str, given: dict[str, Tensor], **more: Tensor | int) -> None:
-    loaded = _library()
+    loaded = library()
     assert loaded is not None
     n_steps, n_rows, n = given["H"].shape
     call = Call(n_threads=torch.get_num_threads(), steps=n_steps, rows=n_rows, n=n)

@@ -40,7 +40,7 @@ struct Dense {
     for (long k = 0; k < rows; k++)
       for (long i = 0; i < width; i += kRows)
         std::memcpy(s.columns.data() + i * rows + k * kRows, h + k * width + i, kRows * sizeof(T));
-    constexpr long panel = 3 * kVectorBytes / sizeof(T);
+    constexpr long panel = Panels<T>::kPanel;
     for (long first = 0; first < width; first += panel)
       for (long i = 0; i < width; i += kRows)
         product<Into::kSum, T>(kRows, std::min(panel, width - first), rows, {s.columns.data() + i * rows, 1, kRows},

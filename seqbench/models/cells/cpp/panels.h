@@ -21,6 +21,8 @@ constexpr long whole_vectors(long n) {
 template <typename T>
 class Panels {
  public:
+  static constexpr long kPanel = 3 * kVectorBytes / sizeof(T);  // as wide as a tile
+
   template <typename Element>
   Panels(long K, long n, long width, Element element) : K(K), width(width), panels(K * width, T(0)) {
     T* out = panels.data();
@@ -43,7 +45,6 @@ class Panels {
   }
 
  private:
-  static constexpr long kPanel = 3 * kVectorBytes / sizeof(T);
   long K, width;
   std::vector<T> panels;
 };
