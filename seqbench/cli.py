@@ -56,10 +56,9 @@ def main() -> None:
         return None
     try:
         _command(name)(rest)
-    except UserError as error:
-        sys.exit(stopped(str(error), 2))
-    except RunError as error:
-        sys.exit(stopped(str(error), 1))
+    except (UserError, RunError) as error:
+        code = 2 if isinstance(error, UserError) else 1
+        sys.exit(code if error.said else stopped(str(error), code))
     except BrokenPipeError:  # `seqbench list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,13 +22,28 @@ ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeE
 
 def composed(overrides: Sequence[str]) -> Config:
     """The config of some overrides, outside a Hydra job. Raises `ConfigError`."""
+    try:
+        return to_config(_composed([_quoted(one) for one in _searching(overrides)]))
+    except ERRORS as error:
+        raise explained(error, overrides) from error
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
     register()
     GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
-            return to_config(compose("config", overrides=[_quoted(one) for one in overrides]))
-    except ERRORS as error:
-        raise explained(error) from error
+    with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def _searching(overrides: Sequence[str]) -> list[str]:
+    """A user's own folder of configs, which Hydra's command line takes as --config-dir, as the setting that says so."""
+    rest, found = list(overrides), []
+    for flag in ("--config-dir", "-cd"):
+        if flag in rest[:-1]:
+            at = rest.index(flag)
+            found = [f"hydra.searchpath=[file://{Path(rest[at + 1]).absolute()}]"]
+            del rest[at : at + 2]
+    return [*found, *rest]
 
 
 def _quoted(override: str) -> str:
@@ -59,8 +75,9 @@ def groups() -> list[str]:
     return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
 
 
-def explained(error: BaseException, sweeps: bool = False) -> ConfigError:
-    """Hydra's or OmegaConf's complaint as one sentence with the nearest valid name. `sweeps`: where -m may be used."""
+def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = False) -> ConfigError:
+    """Hydra's or OmegaConf's complaint about some overrides as one sentence with the nearest valid name. `sweeps`:
+    where -m may be used."""
     while isinstance(error, HydraException) and isinstance(error.__cause__, (*ERRORS, HydraException)):
         if isinstance(error.__cause__, OmegaConfBaseException) or not str(error).startswith("Could not override"):
             error = error.__cause__
@@ -72,11 +89,14 @@ def explained(error: BaseException, sweeps: bool = False) -> ConfigError:
     if found := re.search(r"Could not find '([\w/.-]+)'", text):
         return _missing_option(found.group(1))
     if found := re.search(r"Could not override '([\w./@-]+)'", text):
-        return ConfigError(f"{found.group(1)} is not a setting{nearest(found.group(1))}.")
+        return _no_setting(found.group(1), overrides)
     if found := re.search(r"Key '([\w-]+)' (?:is )?not in (?:struct|'(\w+)')", text):
         full = re.search(r"full_key: ([\w.-]+)", text)
-        path = full.group(1) if full else found.group(1)
-        return ConfigError(f"{path} is not a setting{nearest(path)}.")
+        return _no_setting(full.group(1) if full else found.group(1), overrides)
+    if found := re.search(r"Invalid type assigned: .*full_key: ([\w.-]+)", text, re.DOTALL):
+        return ConfigError(f"{found.group(1)} holds settings: {found.group(1)}.<setting>=<value>.")
+    if found := re.match(r"LexerNoViableAltException: (\S+)", text):
+        return ConfigError(f"'{found.group(1)}' cannot be read as a setting; settings are written key=value.")
     if found := re.search(r"Value '?(.*?)'? of type '\w+' (?:could not|is not|cannot).*?(\w+)'?\n", text):
         path = re.search(r"full_key: ([\w.-]+)", text)
         return ConfigError(
@@ -97,14 +117,20 @@ def explained(error: BaseException, sweeps: bool = False) -> ConfigError:
     return ConfigError(" ".join(text.split()))
 
 
-def nearest(path: str, names: Sequence[str] | None = None) -> str:
-    """` (did you mean x?)` for the nearest of `names` (None: of all settings and groups), or where to look. `path` may
-    itself be a setting, of other choices than those made."""
-    known = [*_settings(), *groups()] if names is None else names
-    close = get_close_matches(path, [name for name in known if name != path], n=1, cutoff=0.6)
-    if path in known:
-        return " of what is chosen here"
-    return f" (did you mean {close[0]}?)" if close else "; seqbench show lists them" if names is None else ""
+def nearest(path: str, names: Sequence[str]) -> str:
+    """` (did you mean x?)` for the nearest of `names`, or nothing."""
+    close = get_close_matches(path, names, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _no_setting(path: str, overrides: Sequence[str]) -> ConfigError:
+    if path.startswith("optimizer.groups."):
+        group = ".".join(path.split(".")[:3])
+        return ConfigError(f"{group} is not there yet; a plus adds it: +{group}.<setting>=<value>.")
+    if path in _settings(()):
+        return ConfigError(f"{path} is not a setting of what is chosen here.")
+    hint = nearest(path, [*_settings(overrides), *groups()]) or "; seqbench show lists them"
+    return ConfigError(f"{path} is not a setting{hint}.")
 
 
 def _missing_option(path: str) -> ConfigError:
@@ -117,12 +143,15 @@ def _missing_option(path: str) -> ConfigError:
     return ConfigError(f"{group}={name} does not exist{known}")
 
 
-def _settings() -> list[str]:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
-        node = OmegaConf.to_container(compose("config"), resolve=False)
-    return list(_paths(node))
+def _settings(overrides: Sequence[str]) -> list[str]:
+    """Every setting there is under those of the overrides that choose a file (of a sweep's, the first)."""
+    parts = [one.partition("=") for one in overrides]
+    chosen = [f"{key}={value.split(',')[0]}" for key, _, value in parts if key.partition("@")[0] in groups()]
+    try:
+        node = _composed(chosen)
+    except ERRORS:  # a choice is a mistake, too
+        node = _composed(())
+    return [path for path in _paths(OmegaConf.to_container(node, resolve=False)) if not path.endswith("_target_")]
 
 
 def _paths(node: Any, prefix: str = ""):

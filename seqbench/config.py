@@ -11,9 +11,10 @@ import hashlib
 import importlib
 import inspect
 import json
+import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -27,6 +28,7 @@ from seqbench.errors import UserError
 from seqbench.values import fault
 
 PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")
+SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
 DERIVED = {  # constructor arguments that never stand in a YAML: the task, the network or the engine hands them over
     "model": {"d_input"},
     "task": {"data_dir", "source"},
@@ -37,6 +39,7 @@ DERIVED = {  # constructor arguments that never stand in a YAML: the task, the n
 }
 ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
 SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
+MOST_PROCESSORS = 4096  # no machine has more
 NOT_IN_HASH = {"nproc", "device", "threads", "backend"}  # of the machine: they must not change results
 CHOICES = {
     "network.embedding": ("auto", "learned", "adaptive", "one_hot"),
@@ -80,7 +83,7 @@ class TrainConfig:
     deterministic: bool = True
     nproc: int = 1  # processes on this machine, one for each GPU
     device: str = "auto"  # auto | cpu | cuda
-    threads: int | None = None  # CPU threads a process; null: the cores divided among the processes
+    threads: int | None = None  # CPU threads a process; null: $OMP_NUM_THREADS, or the cores divided
 
 
 @dataclass
@@ -130,9 +133,15 @@ def folder() -> Path:
 
 
 def typed(node: Any) -> Config:
-    """A resolved DictConfig, or the content of a saved config.yaml, as a `Config`."""
-    merged = OmegaConf.merge(OmegaConf.structured(Config), node)
-    return OmegaConf.to_object(merged)  # type: ignore[return-value]
+    """A resolved DictConfig, or the content of a saved config.yaml, as a `Config`. Raises `ConfigError` for an engine
+    setting that does not exist, which `+` and a user's own YAML can add."""
+    config: Config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))  # type: ignore[assignment]
+    for prefix, section in [("", config), *((f"{name}.", getattr(config, name)) for name in SECTIONS)]:
+        valid = [one.name for one in fields(section)]
+        for name in vars(section):
+            if name not in valid:
+                raise ConfigError(f"{prefix}{name} is not a setting{_hint(name, valid, prefix)}.")
+    return config
 
 
 def save(config: Config, path: Path) -> None:
@@ -201,8 +210,11 @@ def check(config: Config) -> None:
         ("log.every", config.log.every),
         ("checkpoint.every", config.checkpoint.every),
     ]:
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise ConfigError(f"{path} must be positive, not {value}.")
+    for path, value in [("train.nproc", train.nproc), ("train.threads", train.threads)]:
+        if value is not None and value > MOST_PROCESSORS:
+            raise ConfigError(f"{path} is at most {MOST_PROCESSORS:,}, not {value}.")
 
 
 def check_node(name: str, node: Any) -> None:
@@ -253,11 +265,12 @@ def locate(name: str, target: str) -> Any:
 def _check_groups(target: str, groups: Any) -> None:
     if not isinstance(groups or {}, dict):
         raise ConfigError(
-            f"optimizer.groups holds settings by a group's name, as groups.recurrent.lr=, not {groups!r}."
+            f"optimizer.groups holds settings by a group's name, as +optimizer.groups.recurrent.lr=, not {groups!r}."
         )
     for group, settings in (groups or {}).items():
         if not isinstance(settings, dict):
-            raise ConfigError(f"optimizer.groups.{group} holds settings, as groups.{group}.lr=, not {settings!r}.")
+            path = f"optimizer.groups.{group}"
+            raise ConfigError(f"{path} holds settings, as +{path}.lr=, not {settings!r}.")
         own_target = settings.get("_target_", target)
         signature, hints = signature_of(f"optimizer.groups.{group}", own_target)
         for key, value in settings.items():

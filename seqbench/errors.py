@@ -3,11 +3,17 @@
 import sys
 
 
-class UserError(Exception):
+class Stop(Exception):
+    """An end without success. `said`: the sentence has been printed already."""
+
+    said = False
+
+
+class UserError(Stop):
     """A mistake that the user can mend, said in one sentence; exit code 2."""
 
 
-class RunError(Exception):
+class RunError(Stop):
     """A run that cannot go on (a loss that is not finite, a worker that died), said in one sentence; exit code 1."""
 
 

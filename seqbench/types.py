@@ -91,7 +91,7 @@ class TaskIO:
 class Backbone(nn.Module):
     """A causal sequence model. `forward(x, state)` maps (B, T, d_input) features, or (B, T) ids below `d_input` that
     stand for one-hot vectors, to (y_BTD, state, aux): D is `d_output`, `state` continues the sequence, and `aux` is a
-    loss of its own to be added, or None.
+    loss of its own to be added, a mean over the rows, or None.
     """
 
     d_output: int

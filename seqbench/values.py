@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
-_LIST = "a list"
+_MANY = {int: "integers", float: "numbers", str: "strings"}
+_LISTS = (list, tuple, Sequence)
 
 _COUNTS = {
     *("n_layers", "n_heads", "hidden_size", "d_model", "d_ff", "d_inner", "d_embed", "d_hidden"),
     *("batch_size", "eval_batch_size", "train_size", "valid_size", "test_size", "jacobian_growth_steps"),
+    *("d_attention", "d_combined", "max_positions"),
 }
-_SPREADS = {"init_range", "init_std", "input_init_range"}
+_NOT_NEGATIVE = {"init_range", "init_std", "input_init_range", "lr", "warmup_steps", "flat_epochs", "final"}
+_POSITIVE = {"divide_by", "div_value"}
 
 
 def fault(name: str, value: Any, hint: Any) -> str | None:
@@ -25,26 +29,60 @@ def fault(name: str, value: Any, hint: Any) -> str | None:
 
 def _kind_fault(value: Any, hint: Any) -> str | None:
     """Scalars and lists only: another hint is left to the constructor."""
+    kinds = _options(hint)
+    said = [_said(kind) for kind in kinds]
+    optional = type(None) in kinds
+    if None in said or any(_is(value, kind) for kind in kinds):
+        return None
+    named = [one for one in said if one != "null"]
+    return f"must be {' or '.join(map(str, named))}{' or null' if optional else ''}, not {value!r}"
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """The kinds that a hint allows, without torch's tensors (`lr: float | Tensor`), which no config holds."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    kinds = [kind for kind in options if kind is not type(None)]
-    said = [_LIST if get_origin(kind) in (list, tuple, Sequence) else _KINDS.get(kind) for kind in kinds]
-    optional = type(None) in options
-    if not kinds or None in said or (value is None and optional):
-        return None
-    accepted = {list if word == _LIST else kind for kind, word in zip(kinds, said, strict=True)}
-    if type(value) in accepted or (type(value) is int and float in kinds):
-        return None
-    return f"must be {' or '.join(map(str, said))}{' or null' if optional else ''}, not {value!r}"
+    return tuple(kind for kind in options if getattr(kind, "__name__", "") != "Tensor")
+
+
+def _said(kind: Any) -> str | None:
+    """A kind in words; None for one that is not known here."""
+    if get_origin(kind) not in _LISTS:
+        return "null" if kind is type(None) else _KINDS.get(kind)
+    inner = get_args(kind)
+    first = _options(inner[0])[0]
+    what = "lists" if get_origin(first) in _LISTS else _MANY.get(first, "values")
+    return f"a list of {f'{len(inner)} ' if _is_fixed(kind) else ''}{what}"
+
+
+def _is(value: Any, kind: Any) -> bool:
+    if get_origin(kind) in _LISTS:
+        inner = get_args(kind)
+        if type(value) is not list or (_is_fixed(kind) and len(value) != len(inner)):
+            return False
+        wanted = inner if _is_fixed(kind) else [inner[0]] * len(value)
+        return all(any(_is(item, one) for one in _options(hint)) for item, hint in zip(value, wanted, strict=True))
+    return type(value) is kind or (type(value) is int and kind is float)
+
+
+def _is_fixed(kind: Any) -> bool:
+    """Whether a list has so many values: tuple[float, float]."""
+    return get_origin(kind) is tuple and Ellipsis not in get_args(kind)
 
 
 def _range_fault(name: str, value: Any) -> str | None:
     allowed: Callable[[float], bool]
+    if type(value) not in (int, float):
+        return None
+    if not math.isfinite(value):
+        return f"must be finite, not {value}"
     if name in _COUNTS:
         allowed, said = (lambda number: number >= 1), "is at least 1"
-    elif name in _SPREADS:
+    elif name in _NOT_NEGATIVE:
         allowed, said = (lambda number: number >= 0), "is at least 0"
+    elif name in _POSITIVE:
+        allowed, said = (lambda number: number > 0), "is positive"
     elif name.startswith("dropout") or name.endswith("_dropout"):
         allowed, said = (lambda number: 0 <= number < 1), "is at least 0 and below 1"
     else:
         return None
-    return None if type(value) not in (int, float) or allowed(value) else f"{said}, not {value}"
+    return None if allowed(value) else f"{said}, not {value}"

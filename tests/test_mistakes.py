@@ -5,6 +5,37 @@ import torch
 from said import left, one_sentence, run_id
 
 COMMAND_LINE = [
+    # the nearest name is one of what is chosen, not of the defaults
+    ("train model=transformer model.n_head=2", "model.n_head is not a setting (did you mean model.n_heads?)."),
+    ("train -m model=lstm,gru model.n_layer=3", "model.n_layer is not a setting (did you mean model.n_layers?)."),
+    ("show head=adaptive head.cutofs=[3]", "head.cutofs is not a setting (did you mean head.cutoffs?)."),
+    ("train model=lstm model.n_negative=3", "model.n_negative is not a setting of what is chosen here."),
+    # a plus adds to what is pluggable, not to the engine's settings
+    ("train +foo=1", "foo is not a setting (did you mean force?)."),
+    ("train ++train.epochs=3", "train.epochs is not a setting (did you mean train.max_epochs?)."),
+    ("show +network.tide=true", "network.tide is not a setting (did you mean network.tied?)."),
+    (
+        "train optimizer.groups.recurrent.lr=1e-4",
+        "optimizer.groups.recurrent is not there yet; a plus adds it: +optimizer.groups.recurrent.<setting>=<value>.",
+    ),
+    ("train train=3", "train holds settings: train.<setting>=<value>."),
+    ("show --nope x", "'--nope' cannot be read as a setting; settings are written key=value."),
+    ("train optimizer=adam optimizer.lr=abc", "optimizer.lr must be a number, not 'abc'."),
+    ("train optimizer=sgd optimizer.lr=nan", "optimizer.lr must be finite, not nan."),
+    ("train optimizer=sgd optimizer.lr=-1", "optimizer.lr is at least 0, not -1."),
+    ("train optimizer=adam optimizer.betas=[]", "optimizer.betas must be a list of 2 numbers, not []."),
+    ("train schedule=plateau schedule.divide_by=0", "schedule.divide_by is positive, not 0."),
+    ("train schedule=cosine schedule.warmup_steps=-1", "schedule.warmup_steps is at least 0, not -1."),
+    ("train head=adaptive head.cutoffs=[[0,1]]", "head.cutoffs must be a list of integers, not [[0, 1]]."),
+    ("train model=kru model.factor_sizes=[a]", "model.factor_sizes must be a list of integers or null, not ['a']."),
+    ("train model=convs2s model.encoder_layers=[1]", "model.encoder_layers must be a list of lists, not [1]."),
+    ("train model=rnn_attention model.d_attention=-1", "model.d_attention is at least 1, not -1."),
+    ("train train.threads=1000000000000", "train.threads is at most 4,096, not 1000000000000."),
+    (
+        "train model=lstm model.dropout=0.5",
+        "model: dropout=0.5 acts between layers; on the only one network.dropout_output acts.",
+    ),
+    ("train model=gru model.init=glorot model.init_range=1", "model: init_range=1 is for init=uniform, not glorot."),
     ("trian", "There is no command 'trian'; did you mean train?"),
     ("train model=scorn", "model=scorn does not exist; did you mean scornn?"),
     ("train modle=scornn", "modle is not a setting (did you mean model?)."),
@@ -62,12 +93,15 @@ COMMAND_LINE = [
     ("train model=lstm model.dropout=1.5", "model.dropout is at least 0 and below 1, not 1.5."),
     ("train model=gru model.init_range=-1", "model.init_range is at least 0, not -1."),
     ("train network.dropout_output=1", "network.dropout_output is at least 0 and below 1, not 1.0."),
-    ("train model=tcn model.channels=8", "model.channels must be a list, not 8."),
-    ("train optimizer=adam optimizer.betas=1", "optimizer.betas must be a list, not 1."),
-    ("train optimizer.groups=3", "optimizer.groups holds settings by a group's name, as groups.recurrent.lr=, not 3."),
+    ("train model=tcn model.channels=8", "model.channels must be a list of integers, not 8."),
+    ("train optimizer=adam optimizer.betas=1", "optimizer.betas must be a list of 2 numbers, not 1."),
+    (
+        "train optimizer.groups=3",
+        "optimizer.groups holds settings by a group's name, as +optimizer.groups.recurrent.lr=, not 3.",
+    ),
     (
         "train +optimizer.groups.recurrent=3",
-        "optimizer.groups.recurrent holds settings, as groups.recurrent.lr=, not 3.",
+        "optimizer.groups.recurrent holds settings, as +optimizer.groups.recurrent.lr=, not 3.",
     ),
     (
         "train network.dropout_words=0.1",
@@ -81,7 +115,7 @@ COMMAND_LINE = [
         "train evaluation=frequency",
         "evaluation=frequency is for a finished run: seqbench eval run=<id> evaluation=frequency.",
     ),
-    ("train evaluation=beam", "evaluation=beam is for translation, not for the task copy."),
+    ("train evaluation=beam", "evaluation=beam is for a finished run: seqbench eval run=<id> evaluation=beam."),
     ("train run=abc", "run= is for eval and show; the settings that began a run, given again, resume it."),
     ("eval run=abc evaluation=dynamic,cache", "evaluation=dynamic,cache gives several values; this command takes one."),
     (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
 from seqbench.compose import composed, nearest
 from seqbench.config import Config, ConfigError, check, load
-from seqbench.errors import UserError
+from seqbench.errors import RunError, UserError
 from seqbench.older import completed
 from seqbench.report.ledger import EVALUATIONS
 
@@ -69,7 +71,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
 
     task = build_task(config)
     world = World(config.train)
-    run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True, task.io.selection), task, folder)
+    run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True), task, folder)
     payload = run.checkpoints.load_selected(config.train.select)
     if payload is None:
         payload = run.checkpoints.load_last()
@@ -83,6 +85,9 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         raise ConfigError("evaluation=beam translates split=valid or test, not train.")
     with run.optimizer.averaged():
         metrics = measure(run, split, evaluation)
+    worst = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
+    if worst is not None:
+        raise RunError(f"The {worst} on {split} is not finite ({metrics[worst]}): nothing is kept of this evaluation.")
     found = {
         "category": evaluation.category,
         "context": evaluation.context,
@@ -105,11 +110,14 @@ def _write_lines(path: Path, numbered: dict[int, str]) -> None:
 
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledger: Path) -> None:
     """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
-    from seqbench.engine.record import keep_record
+    from seqbench.engine.record import keep_record, with_evaluations
 
     path, name = folder / "record.json", config.evaluation["_target_"].rpartition(".")[2].lower()
-    if name not in EVALUATIONS or not path.exists():
+    if name not in EVALUATIONS:
         return
-    record = json.loads(path.read_text())
+    if not path.exists():
+        print(f"Run {folder.name} has not finished: no record keeps this.", file=sys.stderr)
+        return
+    record = with_evaluations(json.loads(path.read_text()), ledger)
     record.setdefault("evaluations", {}).setdefault(name, {})[split] = found
     keep_record(record, folder, ledger)

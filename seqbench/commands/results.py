@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from seqbench.compose import composed, groups, options
 from seqbench.config import Config, check, hashed, run_id
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
-from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.ledger import Record, read_ledger, said
 from seqbench.report.plot import build_plots
 from seqbench.report.render import render_one_row
 
@@ -84,4 +83,5 @@ def list_all(arguments: list[str]) -> None:
         print(f"{group}: {', '.join(options(group))}")
     ledger = results / "runs"
     for record in read_ledger(ledger) if ledger.is_dir() else []:
-        print(f"run {record.run_id}  {record.experiment or '-'}  {json.dumps(record.metrics['test'])}")
+        what = record.experiment or f"{record.task_version['name']}/{record.model()}"
+        print(f"run {record.run_id}  {what}  seed {record.seed}  {said(record.metrics['test'])}")

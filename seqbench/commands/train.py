@@ -15,6 +15,7 @@ from seqbench import config as configs
 from seqbench.compose import ERRORS, explained, refuse_lists, to_config
 from seqbench.config import Config, run_id
 from seqbench.errors import RunError, UserError, stopped
+from seqbench.report.ledger import said
 
 
 def train(arguments: list[str]) -> None:
@@ -24,8 +25,10 @@ def train(arguments: list[str]) -> None:
     sys.argv = ["seqbench train", *arguments]
     try:
         hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
+    except BrokenPipeError:  # `--cfg job | head`
+        raise
     except ERRORS as error:
-        raise explained(error, sweeps=True) from error
+        raise explained(error, arguments, sweeps=True) from error
 
 
 def _job(node: DictConfig) -> None:
@@ -41,8 +44,10 @@ def _job(node: DictConfig) -> None:
         if config.run is not None:
             raise UserError("run= is for eval and show; the settings that began a run, given again, resume it.")
         run(config, isolated=sweeping)
+    except BrokenPipeError:
+        raise
     except ERRORS as error:
-        _stop(explained(error, sweeps=True), 2, sweeping)
+        _stop(explained(error, HydraConfig.get().overrides.task, sweeps=True), 2, sweeping)
     except UserError as error:
         _stop(error, 2, sweeping)
     except RunError as error:
@@ -52,6 +57,7 @@ def _job(node: DictConfig) -> None:
 def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
     if sweeping:
         stopped(str(error), code)
+        error.said = True
         raise error  # Hydra goes on with the other jobs and raises the first such error at the end
     raise SystemExit(stopped(str(error), code)) from error
 
@@ -92,9 +98,8 @@ def _run_now(config: Config, isolated: bool) -> dict[str, Any]:
 
 def summary(record: dict[str, Any]) -> str:
     """The end of a run in two lines: what was reached, and what a model without memory reaches."""
-    test = "  ".join(f"{name} {value:.5g}" for name, value in record["metrics"]["test"].items())
-    baseline = "  ".join(f"{name} {value:.5g}" for name, value in record["metrics"]["baseline"].items())
-    lines = [f"Test at step {record['selected_step']}: {test}"]
-    if baseline:
-        lines.append(f"Memoryless baseline: {baseline}")
+    metrics = record["metrics"]
+    lines = [f"Test at step {record['selected_step']}: {said(metrics['test'])}"]
+    if metrics["baseline"]:
+        lines.append(f"Memoryless baseline: {said(metrics['baseline'])}")
     return "\n".join(lines)

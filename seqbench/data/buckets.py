@@ -1,10 +1,10 @@
 """Batches of sequences of like length, by number: which examples batch i holds, computed when it is asked for.
 
 Examples are put into buckets by length. A bucket's batches are as many as `batch_tokens` positions allow, padding
-counted, and of even size. Each epoch permutes the examples of each bucket and the order of all batches. No permutation
-is ever stored: a Feistel network over the position's two halves is a bijection for any round function (Luby and Rackoff
-1988), and positions that fall outside are walked on until they fall inside. Its keys come from Philox, which counts: so
-batch i is the same whatever was asked before, in whatever process.
+counted (one example where even that has more), and of even size. Each epoch permutes the examples of each bucket and
+the order of all batches. No permutation is ever stored: a Feistel network over the position's two halves is a bijection
+for any round function (Luby and Rackoff 1988), and positions that fall outside are walked on until they fall inside.
+Its keys come from Philox, which counts: so batch i is the same whatever was asked before, in whatever process.
 """
 
 from __future__ import annotations

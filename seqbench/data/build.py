@@ -8,7 +8,6 @@ a block of text and the vocabulary.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from itertools import islice
@@ -18,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from seqbench.data.corpus import SPLITS, Corpus
-from seqbench.data.encode import encode, flush, numbers, save, wrong
+from seqbench.data.encode import encode, numbers, wrong
 from seqbench.data.errors import DataError
+from seqbench.data.files import flush, publish, save
 from seqbench.data.once import once
 from seqbench.data.source import Progress, Text, find
 from seqbench.data.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
@@ -64,7 +64,8 @@ def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Pro
     building = data_dir / f".{corpus.name}.building"  # what a killed process left there is gone on with
     try:
         manifest = _write(corpus, building, texts, progress)
-        _publish(building, data_dir / corpus.name)
+        names = [*(binary(split) for split in SPLITS), VOCABULARY]
+        publish(building, data_dir / corpus.name, names, MANIFEST)
     except (DataError, OSError):
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -128,16 +129,3 @@ def _ids(corpus: Corpus, numbering: Numbering, order: np.ndarray, vocabulary: li
     ids = np.full(len(numbering), vocabulary.index(UNK) if UNK in vocabulary else 0, np.int64)
     ids[order] = np.arange(len(order))
     return ids
-
-
-def _publish(building: Path, path: Path) -> None:
-    """Moves the files of a set into its folder, the manifest last. Other files there are left alone."""
-    path.mkdir(exist_ok=True)
-    (path / MANIFEST).unlink(missing_ok=True)
-    for name in (*(binary(split) for split in SPLITS), VOCABULARY, MANIFEST):
-        (building / name).replace(path / name)
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,6 +26,7 @@ import numpy as np
 
 from seqbench.data.corpus import SPLITS, Corpus
 from seqbench.data.errors import DataError
+from seqbench.data.files import flush, save
 from seqbench.data.source import Progress, Text
 from seqbench.data.tokenizer import WORD, Numbering
 
@@ -56,18 +57,6 @@ def numbers(folder: Path, split: str) -> Iterator[np.ndarray]:
     with _numbers(folder, split).open("rb") as file:
         while len(block := np.fromfile(file, np.uint32, _BLOCK)):
             yield block
-
-
-def save(path: Path, text: str) -> None:
-    """Write a file that is on the disk when this returns."""
-    with path.open("wb") as file:
-        file.write(text.encode())
-        flush(file)
-
-
-def flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())  # a rename may reach the disk before what was written
 
 
 def encode(

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
+from seqbench.data.files import flush, publish, save
 from seqbench.data.once import once
 from seqbench.data.pairs import (
     FORMAT,
@@ -36,7 +36,7 @@ from seqbench.data.pairs import (
 )
 from seqbench.data.parallel import PairText, ParallelCorpus, check_languages, find_pairs
 from seqbench.data.parallel_rows import Block
-from seqbench.data.source import Progress
+from seqbench.data.source import HUB, Progress
 from seqbench.data.store import DTYPES, MANIFEST, file_sha256
 from seqbench.data.subword import NORMALISATION, Subwords, learn, surely_longer
 
@@ -54,10 +54,13 @@ def ensure_pairs(
     progress: Progress = lambda line: None,
 ) -> Pairs:
     """The prepared set in `data_dir`: opened if it is there (and not `force`), else prepared from `source`, a folder,
-    "hub" or None: a copy in `data_dir`, else the hub. Raises `DataError`; then nothing new is left there."""
+    "hub" or None: a copy in `data_dir`, else the hub. Raises `DataError`, also where a set is there and a folder is
+    named that holds other text; then nothing new is left there."""
     check_languages(corpus, settings.languages)
     found = None if force else open_pairs(corpus, settings, data_dir)
     if found is not None:
+        if source not in (None, HUB):
+            _require_text(found, find_pairs(corpus, settings.languages, data_dir, source, progress), source)
         return found
     path = place(corpus, settings, data_dir)
 
@@ -65,6 +68,25 @@ def ensure_pairs(
         _build(corpus, settings, path, find_pairs(corpus, settings.languages, data_dir, source, progress), progress)
 
     return once(corpus.name, path, lambda: open_pairs(corpus, settings, data_dir), build, force, progress)
+
+
+def _require_text(pairs: Pairs, texts: dict[str, PairText], source: str) -> None:
+    """Raise `DataError` unless a prepared set was made from these texts."""
+    for split, text_of in texts.items():
+        digest = hashlib.sha256()
+        for block in text_of.blocks():
+            _add_text(digest, block)
+        if digest.hexdigest() != pairs.manifest["splits"][split]["text_sha256"]:
+            raise DataError(
+                f"{pairs.path} was prepared from another {split} text than that of source={source}; leave source out, "
+                "or make the set anew with `seqbench prepare` and the same settings."
+            )
+
+
+def _add_text(digest: Any, block: Block) -> None:
+    for pair in block:
+        for line in pair:
+            digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
 
 
 def _build(
@@ -75,7 +97,7 @@ def _build(
     try:
         building.mkdir()
         progress(f"{corpus.name}: learning {settings.vocabulary_size:,} {settings.subword} pieces")
-        (building / MODEL).write_bytes(_learn(corpus, settings, texts["train"]))
+        save(building / MODEL, _learn(corpus, settings, texts["train"]))
         subwords = Subwords(building / MODEL)
         dtype = "uint16" if len(subwords) <= 1 << 16 else "uint32"
         splits = {}
@@ -95,8 +117,8 @@ def _build(
                 for name in file_names()
             },
         }
-        (building / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-        _publish(building, path)
+        save(building / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        publish(building, path, file_names(), MANIFEST)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -107,7 +129,7 @@ def _learn(corpus: ParallelCorpus, settings: PairSettings, train: PairText) -> b
     every, n_usable, n_escaped = 1, 0, 0
     for block in train.blocks():
         for source, target in block:
-            if source and target and not surely_longer(source, settings.max_pieces):
+            if source and target and not any(surely_longer(line, settings.max_pieces) for line in (source, target)):
                 n_escaped += any(escape in source or escape in target for escape in _ESCAPES)
                 if n_usable % every == 0:
                     sample.append((source, target))
@@ -142,6 +164,7 @@ class _Writer:
         lines = {side: (self.folder / text(self.split, side)).open("wb") for side in SIDES if self.scored}
         try:
             for block in text_of.blocks():
+                _add_text(self.digest, block)
                 kept = list(self._usable(block, text_of.where))
                 ids = [self.subwords.encode([pair[side] for pair in kept]) for side in (0, 1)]
                 sizes = zip(map(len, ids[0]), map(len, ids[1]), strict=True)
@@ -156,11 +179,11 @@ class _Writer:
                         lines[side].write("".join(f"{pair[index]}\n" for pair in kept).encode())
         finally:
             for file in (*files.values(), *lines.values()):
-                _flush(file)
+                flush(file)
                 file.close()
         whole = {side: np.concatenate([np.zeros(1, np.int64), *lengths[side]]).cumsum() for side in SIDES}
         for side in SIDES:
-            (self.folder / offsets(self.split, side)).write_bytes(whole[side].astype("<i8").data)
+            save(self.folder / offsets(self.split, side), whole[side].astype("<i8").tobytes())
         n_pairs = len(whole["source"]) - 1
         if n_pairs == 0:
             raise DataError(f"{text_of.where} has no pair that can be used; {self._why()}.")
@@ -177,15 +200,13 @@ class _Writer:
         """The pairs of a block that can be cut into pieces."""
         limit = self.settings.max_pieces
         for index, (source, target) in enumerate(block):
-            for line in (source, target):
-                self.digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
             if source is None or target is None:
                 self._refuse("invalid_utf8", where, index, "is not UTF-8 text; save it as UTF-8 or fetch it again")
             elif self.scored:
                 yield source, target  # an empty line too: it is translated as it is
             elif not source or not target:
                 self.skipped["empty"] += 1
-            elif surely_longer(source, limit) or surely_longer(target, limit):
+            elif any(surely_longer(line, limit) for line in (source, target)):
                 self.skipped["long"] += 1
             else:
                 yield source, target
@@ -213,16 +234,3 @@ class _Writer:
 
     def _why(self) -> str:
         return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in self.skipped.items())
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())  # a rename may reach the disk before what was written
-
-
-def _publish(building: Path, path: Path) -> None:
-    """Moves the files of a set into its folder, the manifest last."""
-    path.mkdir(exist_ok=True)
-    (path / MANIFEST).unlink(missing_ok=True)
-    for source in sorted(building.iterdir(), key=lambda file: file.name == MANIFEST):
-        source.replace(path / source.name)

@@ -3,7 +3,7 @@ against.
 
 <data_dir>/<corpus>-<key>/   train.source.bin  train.source.offsets.bin     ids, uint16 or uint32; sequence i is
                              train.target.bin  train.target.offsets.bin     ids[offsets[i]:offsets[i + 1]]
-                             valid. and test. the same, and {valid,test}.{source,target}.txt, untouched lines
+                             valid. and test. the same, and {valid,test}.{source,target}.txt, stripped lines
                              subwords.model                                  SentencePiece's file
                              manifest.json                                   settings, counts, checksums; written last
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -71,6 +72,10 @@ class Pairs:
                 self._ids[split, side] = np.asarray(ids(path / binary(split, side), dtype=DTYPES[manifest["dtype"]]))
                 self._offsets[split, side] = np.fromfile(path / offsets(split, side), dtype="<i8")
 
+    def published(self, n_pairs: Mapping[str, int]) -> bool:
+        """Whether the text had as many pairs as the published one."""
+        return all(self.manifest["splits"][split]["n_read"] == count for split, count in n_pairs.items())
+
     def lengths(self, split: str, side: str) -> np.ndarray:
         """(N,) pieces of each sequence."""
         return np.diff(self._offsets[split, side])
@@ -80,7 +85,7 @@ class Pairs:
         return self._ids[split, side][first:end]
 
     def text(self, split: str, side: str) -> list[str]:
-        """The untouched lines of valid or test."""
+        """The lines of valid or test, as they were but for blanks around them."""
         return (self.path / text(split, side)).read_bytes().decode().split("\n")[:-1]
 
 

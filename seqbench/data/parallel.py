@@ -31,7 +31,8 @@ class ParallelCorpus:
     """A corpus of sentence pairs. `name` is also the task's name on the command line.
 
     `files` are the names that a split's files may have, {language} and {side} (src, tgt) to be filled in; each may end
-    in .gz. `version` goes up when the pairs change. `folders` are names of folders that a copy may lie in.
+    in .gz. `n_pairs` are those of the published splits, where they are agreed on. `version` goes up when the pairs
+    change. `folders` are names of folders that a copy may lie in.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ParallelCorpus:
     version: int
     languages: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
+    n_pairs: Mapping[str, int]
     folders: tuple[str, ...]
     hub: ParallelHub | None
     notice: str

@@ -76,4 +76,4 @@ class Subwords:
 
 def surely_longer(line: str, n_pieces: int) -> bool:
     """Whether a line must have more than so many pieces, known before it is cut into them."""
-    return len(line) > _LONGEST * n_pieces
+    return len(line) > _LONGEST * n_pieces and len(" ".join(line.split())) > _LONGEST * n_pieces

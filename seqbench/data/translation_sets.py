@@ -22,6 +22,7 @@ MULTI30K = ParallelCorpus(
         "valid": ("val.{language}", "valid.{language}"),
         "test": ("test_2016_flickr.{language}", "test.{language}"),
     },
+    n_pairs={"train": 29_000, "valid": 1_014, "test": 1_000},
     folders=("multi30k", "multi30k_ende"),
     hub=None,
     notice="for research",
@@ -36,6 +37,7 @@ def _wmt14(name: str, title: str, language: str) -> ParallelCorpus:
         version=1,
         languages=("en", language),
         files=_WMT14,
+        n_pairs={"valid": 3_000, "test": 3_003},  # copies of the training text differ in how they were cleaned
         folders=(f"wmt14-{pair}", f"wmt14-en-{language}", name),
         hub=ParallelHub("wmt/wmt14", _REVISION, pair),
         notice="4.5 million pairs or, for French, 40.8 million; the texts' owners allow research",

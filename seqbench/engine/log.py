@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seqbench.engine.mirror import Mirror
+from seqbench.report.ledger import finite, said
 
 Row = dict[str, Any]
 
@@ -36,7 +37,7 @@ class MetricsFile:
 
     def append(self, row: Row) -> None:
         with open(self.path, "a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(finite(row), allow_nan=False) + "\n")
 
     def sync(self) -> None:
         """On disk, before the checkpoint that relies on it."""
@@ -48,8 +49,8 @@ class MetricsFile:
 class Log:
     """One process's log; only the leading one says or writes anything."""
 
-    def __init__(self, file: MetricsFile, leads: bool, unit: str):
-        self.file, self.leads, self.unit = file, leads, unit
+    def __init__(self, file: MetricsFile, leads: bool):
+        self.file, self.leads = file, leads
         self.mirrors: list[Mirror] = []
         self.console = Console(soft_wrap=True, highlight=False)
         self._progress: Progress | None = None
@@ -78,7 +79,7 @@ class Log:
         self._write(row)
         if not self.leads:
             return
-        text = f"{self.unit} {row['loss']:.5g}  {self._rate:,.0f} tokens/s"
+        text = f"loss {row['loss']:.5g}  {self._rate:,.0f} tokens/s"
         if self._progress is not None:
             self._progress.update(self._bar, completed=row["step"], description=text)
         else:
@@ -87,8 +88,7 @@ class Log:
     def evaluation(self, row: Row, n_tokens: int) -> None:
         self._mark = (time.perf_counter(), n_tokens)  # the rate is that of training alone
         self._write(row)
-        metrics = "  ".join(f"{name} {value:.5g}" for name, value in row["valid"].items() if name != "n_targets")
-        self.say(f"step {row['step']:>7}/{self._max_steps}  train {self.unit} {row['train']:.5g}  valid {metrics}")
+        self.say(f"step {row['step']:>7}/{self._max_steps}  train loss {row['train']:.5g}  valid {said(row['valid'])}")
 
     def say(self, line: str) -> None:
         if self.leads:

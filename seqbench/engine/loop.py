@@ -66,7 +66,9 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
             with run.autocast():
                 loss_sum, state.carry, aux = run.trained(batch, carry)
             loss = loss_sum * (world.size / count)
-            run.scaler.scale(loss if aux is None else loss + aux / accumulate).backward()
+            if aux is not None and batch.size:  # a mean over this process's rows
+                loss = loss + aux * (batch.size * world.size / whole[index].size / accumulate)
+            run.scaler.scale(loss).backward()
         step_loss += loss_sum.detach()
     for optimizer in run.optimizer.all():
         run.scaler.unscale_(optimizer)

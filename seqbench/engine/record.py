@@ -19,7 +19,7 @@ from seqbench import __version__
 from seqbench.config import Config, hashed, run_id
 from seqbench.engine.distributed import World
 from seqbench.engine.state import Run
-from seqbench.report.ledger import write_record
+from seqbench.report.ledger import finite, write_record
 
 
 def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], tested_step: int) -> dict[str, Any]:
@@ -53,18 +53,22 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
 
 
 def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
-    """The record, with what `seqbench eval` found of an earlier run of this id that came to the same numbers."""
+    """The record, with what `seqbench eval` found, according to the ledger, of a run of this id that came to the same
+    numbers; where both tell of a split, the record does."""
     path = ledger / f"{record['run_id']}.json"
     before = json.loads(path.read_text()) if path.exists() else {}
-    same = before.get("metrics") == record["metrics"] and "evaluations" in before
-    return {**record, "evaluations": before["evaluations"]} if same else record
+    if before.get("metrics") != record["metrics"] or "evaluations" not in before:
+        return record
+    kept = record.get("evaluations", {})
+    names = sorted({*before["evaluations"], *kept})
+    return {**record, "evaluations": {n: {**before["evaluations"].get(n, {}), **kept.get(n, {})} for n in names}}
 
 
 def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
     """Write a record into the ledger and into its run's folder, whole or not at all."""
     write_record(record, ledger)
     partial = folder / "record.json.partial"
-    partial.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    partial.write_text(json.dumps(finite(record), indent=2, sort_keys=True, allow_nan=False) + "\n")
     os.replace(partial, folder / "record.json")
 
 

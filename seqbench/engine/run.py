@@ -153,10 +153,10 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = build_task(config) if world.leads else None
         world.barrier()  # process 0 has prepared the data
         task = task or build_task(config)
-        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, task.io.selection)
+        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads)
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
-        _require_plain(run.evaluation, task)
+        _require_plain(run.evaluation)
         if world.leads:
             ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
@@ -168,11 +168,10 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         raise _disk_error(error, folder) from error
 
 
-def _require_plain(evaluation: Any, task: Task) -> None:
-    """What training selects by and a record holds as its metrics is nothing that adapts to the text or caches it."""
-    if evaluation.category == "beam":
-        evaluation.check(task)
-    elif not isinstance(evaluation, Static):
+def _require_plain(evaluation: Any) -> None:
+    """What training selects by and a record holds as its metrics is the plain evaluation: its settings are all in the
+    run's id."""
+    if not isinstance(evaluation, Static):
         name = type(evaluation).__name__.lower()
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
 

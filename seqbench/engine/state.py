@@ -96,8 +96,8 @@ def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") ->
     begun = payload.get("task", version)  # earlier versions did not keep it
     if begun != version:
         raise UserError(
-            f"The run began with other data ({_said(begun)}) than are there now ({_said(version)}): name those as "
-            f"data_dir= or source={otherwise}."
+            f"The run began with other data ({_said(begun)}) than are there now ({_said(version)}): name the folder "
+            f"of those as data_dir={otherwise}."
         )
 
 
@@ -115,4 +115,5 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
 
 
 def _said(version: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {str(value)[:12]}" for name, value in version.items() if value is not None)
+    shown = {name: value[:12] if name.endswith("sha256") else value for name, value in version.items()}
+    return ", ".join(f"{name} {value}" for name, value in shown.items() if value is not None)

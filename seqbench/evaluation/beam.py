@@ -60,14 +60,10 @@ class Beam:
         self.translations: dict[int, str] = {}  # by the number of the pair, of the latest call
         self.signatures: dict[str, str] = {}
 
-    def check(self, task) -> None:
-        """Raise `UserError` for a task that is no translation."""
-        if task.io.n_source_tokens is None:
-            raise UserError(f"evaluation=beam is for translation, not for the task {task.version['name']}.")
-
     @torch.no_grad()
     def __call__(self, task, network: Seq2Seq, batches: Iterable[Batch]) -> Sums:
-        self.check(task)
+        if task.io.n_source_tokens is None:
+            raise UserError(f"evaluation=beam is for translation, not for the task {task.version['name']}.")
         self.translations, self.signatures = {}, signatures(task.tokenized)
         nll, n_targets = 0.0, 0
         for batch in batches:

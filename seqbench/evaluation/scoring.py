@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable
 
 import torch
@@ -12,6 +14,7 @@ from seqbench.network import Network, select
 from seqbench.types import Batch
 
 Sums = dict[str, tuple[float, int]]  # metric -> (sum over targets, number of targets)
+_OVERFLOW = math.log(sys.float_info.max)
 
 
 @torch.no_grad()
@@ -27,8 +30,7 @@ def score(network: Network, batches: Iterable[Batch], name: str) -> Sums:
 
 @torch.no_grad()
 def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> Sums:
-    """`nll` over all scored targets, and `accuracy` over those that are not the blank class 0 (at least `counted` of
-    each sequence's last targets)."""
+    """`nll` over all scored targets, and `accuracy` over the last `counted` targets of each sequence."""
     nll, n_targets, correct, n_symbols = 0.0, 0, 0, 0
     for batch in batches:
         z_BTC, _, _ = network.outputs(batch.inputs)
@@ -40,6 +42,11 @@ def score_classes(network: Network, batches: Iterable[Batch], counted: int) -> S
         correct += _matches(guess_BK, symbol_BK)
         n_symbols += len(symbol_BK)
     return {"nll": (float(nll), n_targets), "accuracy": (float(correct), n_symbols)}
+
+
+def perplexity(nll: float) -> float:
+    """exp(nll); infinity where that overflows."""
+    return math.exp(nll) if nll < _OVERFLOW else math.inf
 
 
 def require_stream(task, category: str) -> None:

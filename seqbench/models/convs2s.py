@@ -30,8 +30,9 @@ _HALF = math.sqrt(0.5)
 class ConvS2S(EncoderDecoder):
     """`encoder_layers` and `decoder_layers` list (channels, kernel); the encoder's kernels are odd, for it pads both
     sides. `d_hidden` is the width of what comes out. Positions from `max_positions` on share one embedding. `dropout`
-    acts on embeddings, on each convolution's input and on what comes out; weights are normal with variance
-    4 (1 - p) / fan-in before a gate and (1 - p) / fan-in elsewhere, weight norm on all of them.
+    acts on embeddings, on each convolution's input and on what comes out. Weights are normal with variance
+    4 (1 - p) / fan-in before a gate, (1 - p) / fan-in in the linear maps of the embeddings, and 1 / fan-in in the
+    others, from whose inputs nothing is dropped; weight norm on all of them.
 
     State: for each layer its last k - 1 inputs (B, k - 1, C), and the number of tokens so far (B,).
     """
@@ -60,10 +61,10 @@ class ConvS2S(EncoderDecoder):
         )
         self.encoder, self.decoder = _stack(encoder_layers, dropout), _stack(decoder_layers, dropout)
         self.kernels = [[kernel for _, kernel in layers] for layers in (encoder_layers, decoder_layers)]
-        self.encoder_output = _linear(encoder_layers[-1][0], d_input, dropout)
-        self.queries = nn.ModuleList(_linear(channels, d_input, dropout) for channels, _ in decoder_layers)
-        self.contexts = nn.ModuleList(_linear(d_input, channels, dropout) for channels, _ in decoder_layers)
-        self.output = _linear(decoder_layers[-1][0], d_hidden, dropout)
+        self.encoder_output = _linear(encoder_layers[-1][0], d_input)
+        self.queries = nn.ModuleList(_linear(channels, d_input) for channels, _ in decoder_layers)
+        self.contexts = nn.ModuleList(_linear(d_input, channels) for channels, _ in decoder_layers)
+        self.output = _linear(decoder_layers[-1][0], d_hidden)
 
     def encode(self, x_BSD: Tensor, valid_BS: Tensor) -> tuple[State, None]:
         place_S = torch.arange(x_BSD.shape[1], device=x_BSD.device).clamp_max(self.max_positions - 1)
@@ -120,7 +121,7 @@ class _Gated(nn.Module):
         nn.init.normal_(convolution.weight, 0.0, math.sqrt(4 * (1 - dropout) / (kernel * d_before)))
         nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
         self.convolution = parametrizations.weight_norm(convolution, dim=0)
-        self.project = nn.Identity() if d_before == channels else _linear(d_before, channels, dropout)
+        self.project = nn.Identity() if d_before == channels else _linear(d_before, channels)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         return F.glu(self.convolution(x_BTC.transpose(1, 2)), 1).transpose(1, 2)
@@ -131,7 +132,8 @@ def _stack(layers: Sequence[Sequence[int]], dropout: float) -> nn.ModuleList:
     return nn.ModuleList(_Gated(widths[i], channels, kernel, dropout) for i, (channels, kernel) in enumerate(layers))
 
 
-def _linear(d_input: int, d_output: int, dropout: float) -> nn.Module:
+def _linear(d_input: int, d_output: int, dropout: float = 0.0) -> nn.Module:
+    """`dropout`: of its input, whose variance is as much larger for it."""
     linear = nn.Linear(d_input, d_output)
     nn.init.normal_(linear.weight, 0.0, math.sqrt((1 - dropout) / d_input))
     nn.init.zeros_(linear.bias)

@@ -54,8 +54,8 @@ class GatedCNN(Backbone):
     by `residual_scale` (1 in the paper, sqrt(0.5) in fairseq). A linear map takes x to the first layer's channels.
     `weight_norm` (Salimans and Kingma 2016, w = g v / ||v|| for each output channel) is on every weight, the linear
     maps' too. `dropout` acts on each layer's input, not on what the residual adds. `init`: kaiming (the paper's),
-    N(0, 2 / fan-in); convs2s (fairseq's), with p = dropout N(0, 4 (1 - p) / fan-in) for convolutions and
-    N(0, (1 - p) / fan-in) for linear maps. Biases start at 0.
+    N(0, 2 / fan-in); convs2s (fairseq's), with p = dropout N(0, 4 (1 - p) / fan-in) for convolutions,
+    N(0, (1 - p) / fan-in) for the first linear map, N(0, 1 / fan-in) for the residuals'. Biases start at 0.
 
     State: for each layer its last k - 1 inputs (B, k - 1, C), after dropout: an input is dropped once, whichever window
     reads it. Trained in windows with the state carried, the network sees the tokens before the window as an LSTM does,
@@ -92,9 +92,11 @@ class GatedCNN(Backbone):
             self.layers.append(nn.Conv1d(widths[-1], channels * self._n_maps, kernel, bias=bias))
             widths.append(channels)
         self.d_output = widths[-1]
-        maps = [self.input, *(module for module in self.projections if isinstance(module, nn.Conv1d))]
-        for module, gain in [*((module, 4) for module in self.layers), *((module, 1) for module in maps)]:
-            _initialise(module, init, gain, dropout)
+        gains = [(module, 4 * (1 - dropout)) for module in self.layers]  # of convs2s
+        gains += [(self.input, 1 - dropout)]
+        gains += [(module, 1) for module in self.projections if isinstance(module, nn.Conv1d)]
+        for module, gain in gains:
+            _initialise(module, 2 if init == "kaiming" else gain)
             if weight_norm:
                 parametrizations.weight_norm(module, dim=0)
 
@@ -144,11 +146,9 @@ def _checked(layers: Sequence[Sequence[int]]) -> list[tuple[int, int, int]]:
     return checked
 
 
-def _initialise(module: nn.Module, init: str, gain: int, dropout: float) -> None:
-    """Normal weights, zero bias; `gain` is convs2s' factor for this kind of layer."""
+def _initialise(module: nn.Module, gain: float) -> None:
+    """Normal weights of variance gain / fan-in, zero bias."""
     assert isinstance(module, (nn.Linear, nn.Conv1d))
-    fan_in = module.weight[0].numel()
-    variance = 2 / fan_in if init == "kaiming" else gain * (1 - dropout) / fan_in
-    nn.init.normal_(module.weight, 0.0, math.sqrt(variance))
+    nn.init.normal_(module.weight, 0.0, math.sqrt(gain / module.weight[0].numel()))
     if module.bias is not None:
         nn.init.zeros_(module.bias)

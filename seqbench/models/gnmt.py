@@ -25,8 +25,9 @@ _FIRST_RESIDUAL = 2  # the third layer
 
 class GNMT(EncoderDecoder):
     """`n_layers` in the encoder, the bottom one of two directions counted once, and in the decoder. `d_attention` is
-    the width of the attention's hidden layer (null: `hidden_size`; the paper does not give it). `dropout` acts on each
-    layer's input. All weights of recurrences are U(-`init_range`, `init_range`).
+    the width of the attention's hidden layer (null: `hidden_size`; the paper does not give it). `dropout` acts on what
+    enters each layer, but for the contexts that enter the decoder's bottom one. All weights of recurrences are
+    U(-`init_range`, `init_range`).
 
     State: the bottom layer's and the upper layers' (h, c), each (B, H).
     """

@@ -83,7 +83,7 @@ class TranslationTransformer(EncoderDecoder):
 
     def _placed(self, x_BTD: Tensor, first: int) -> Tensor:
         x_BTD = x_BTD * math.sqrt(self.d_model)
-        x_BTD = x_BTD + sinusoids(first, x_BTD.shape[1], self.d_model, x_BTD.device).to(x_BTD.dtype)
+        x_BTD = x_BTD + positions(first, x_BTD.shape[1], self.d_model, x_BTD.device).to(x_BTD.dtype)
         return F.dropout(x_BTD, self.dropout, self.training)
 
 
@@ -133,7 +133,7 @@ class _Layer(nn.Module):
         return total_BTD if self.pre else norm(total_BTD)
 
 
-def sinusoids(first: int, n: int, d_model: int, device: torch.device) -> Tensor:
+def positions(first: int, n: int, d_model: int, device: torch.device) -> Tensor:
     """(n, d_model) of positions `first`, ...: sin(p / 10000^(2 i / d)) in the even columns 2 i, cos in the odd ones."""
     place_n1 = torch.arange(first, first + n, device=device, dtype=torch.float64)[:, None]
     rate = torch.exp(torch.arange(0, d_model, 2, device=device, dtype=torch.float64) * (-math.log(10_000) / d_model))

@@ -60,6 +60,10 @@ class Record:
     evaluations: dict = field(default_factory=dict)  # name -> split -> what `seqbench eval` found, "metrics" and all
     curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
+    def model(self) -> str:
+        """The name of the model's class, in lower case."""
+        return self.config["model"]["_target_"].rpartition(".")[2].lower()
+
     def values(self) -> dict[str, float | None]:
         """Every number that a column may show, by its path: `test.nll`, `dynamic.test.nll`, `steps`."""
         numbers: dict[str, float | None] = {
@@ -85,7 +89,7 @@ def write_record(record: dict[str, Any], folder: Path) -> Path:
     A number that is not finite (a perplexity can overflow) is written as null, since JSON has no word for it. Raises
     `ValueError` for a record that `read_ledger` would refuse.
     """
-    record = _finite(record)
+    record = finite(record)
     problem = _problem(record)
     if problem:
         raise ValueError(f"the record {problem}")
@@ -166,9 +170,16 @@ def _names(content: dict) -> list[str]:
     return [one.name for one in fields(Record) if one.name in content]
 
 
-def _finite(value: Any) -> Any:
+def said(metrics: dict[str, float | None]) -> str:
+    """A split's metrics in one line, sorted by name; how many targets they are of is left out."""
+    named = sorted((name, value) for name, value in metrics.items() if not name.startswith("n_targets"))
+    return "  ".join(f"{name} {'–' if value is None else format(value, '.5g')}" for name, value in named)
+
+
+def finite(value: Any) -> Any:
+    """The value, None for each number in it that JSON has no word for."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

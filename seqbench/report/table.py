@@ -143,8 +143,13 @@ def _compose(table: Table, row: Row, compose: Compose) -> dict[str, Any] | None:
 
 def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     """A misspelt metric would be a column of dashes. Neither a baseline nor an evaluation beside the plain one is
-    everywhere, so its absence is no mistake."""
-    if column.metric is None or column.metric.partition(".")[0] in ("baseline", *EVALUATIONS) or not records:
+    everywhere, so it is no mistake that none of the records has any."""
+    if column.metric is None:
+        return
+    kind = column.metric.partition(".")[0]
+    if kind in ("baseline", *EVALUATIONS):
+        records = [record for record in records if record.metrics.get(kind) or record.evaluations.get(kind)]
+    if not records:
         return
     valid = sorted({path for record in records for path in record.values()})
     if column.metric not in valid:

@@ -9,7 +9,6 @@ targets is the published number of tokens.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy as np
 from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.corpus import Corpus
 from seqbench.data.stream import EvaluationStream, TokenStream
-from seqbench.evaluation.scoring import Sums, score
+from seqbench.evaluation.scoring import Sums, perplexity, score
 from seqbench.network import Network
 from seqbench.tasks.task import Task
 from seqbench.types import Batch, TaskIO
@@ -106,7 +105,7 @@ class LanguageModeling(Task):
 
     def unit(self, nll: float) -> dict[str, float]:
         """The metric in which the literature reports nats a token."""
-        return {"ppl": math.exp(min(nll, 700.0))}
+        return {"ppl": perplexity(nll)}
 
 
 def _say(line: str) -> None:

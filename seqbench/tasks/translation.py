@@ -6,13 +6,12 @@ The source is read whole and ends in </s>; the target is predicted from <s> and 
     input    <s> A dog .
     target   A dog . </s>
 
-Training batches hold pairs of like length, at most `batch_tokens` positions on either side, padding counted
-(data/buckets.py). Every pair of valid and test is scored.
+Training batches hold pairs of like length, at most `batch_tokens` positions on either side, padding counted, or one
+pair that is longer (data/buckets.py). Every pair of valid and test is scored.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from seqbench.data.parallel import ParallelCorpus
 from seqbench.data.subword import BOS, EOS, PAD
 from seqbench.data.translation_sets import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.evaluation.bleu import scores
-from seqbench.evaluation.scoring import Sums, score
+from seqbench.evaluation.scoring import Sums, perplexity, score
 from seqbench.network import Network
 from seqbench.tasks.task import SPLITS, Task
 from seqbench.types import Batch, TaskIO
@@ -70,6 +69,7 @@ class Translation(Task):
             "test": InOrder(lengths["test"], eval_batch_tokens),
         }
         n_pieces = len(self.pairs.subwords)
+        version, as_published = self.corpus.version, self.pairs.published(self.corpus.n_pairs)
         self.io = TaskIO(
             n_outputs=n_pieces,
             n_tokens=n_pieces,
@@ -81,7 +81,7 @@ class Translation(Task):
         )
         self.version = {
             "name": self.corpus.name,
-            "version": self.corpus.version,
+            "version": version if as_published else f"{version} (not the published pairs)",
             "data_sha256": self.pairs.sha256,
             "subwords_sha256": self.pairs.subwords.sha256,
             "subwords": f"{subword} {n_pieces}, {self.pairs.manifest['normalisation']}, bytes for what is unknown",
@@ -103,6 +103,7 @@ class Translation(Task):
         return (
             f"{cls.corpus.name}: {counts} pairs of {splits['train']['n_read']:,} training lines (left out: {skipped}), "
             f"{len(pairs.subwords):,} {asked.subword} pieces, in {pairs.path}"
+            f"{'' if pairs.published(cls.corpus.n_pairs) else _other(cls.corpus)}"
         )
 
     def n_batches(self, split: str) -> int:
@@ -120,7 +121,7 @@ class Translation(Task):
         return Batch(inputs_BT, target_BT, valid_BT, source=source_BS, source_valid_BS=source_valid_BS, rows_B=rows_B)
 
     def sentences(self, rows: Iterable[int], side: str) -> list[str]:
-        """The untouched lines of pairs of valid or test, which `Batch.rows_B` numbers."""
+        """The lines of pairs of valid or test, which `Batch.rows_B` numbers."""
         whole = {split: self.pairs.text(split, side) for split in SCORED}
         return [whole[SPLITS[row // _LARGEST_SPLIT]][row % _LARGEST_SPLIT] for row in rows]
 
@@ -135,7 +136,7 @@ class Translation(Task):
         """Of the references' pieces, and, where they were translated, the scores of the translations."""
         nll, n_targets = sums["nll"]
         nll /= n_targets
-        found = {"nll": nll, "ppl": math.exp(min(nll, 700.0)), "n_targets": n_targets}
+        found = {"nll": nll, "ppl": perplexity(nll), "n_targets": n_targets}
         return found | scores(sums, self.tokenized)
 
 
@@ -155,6 +156,11 @@ class WMT14French(Translation):
     """40.8 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
 
     corpus = WMT14_FRENCH
+
+
+def _other(corpus: ParallelCorpus) -> str:
+    known = ", ".join(f"{count:,} of {split}" for split, count in corpus.n_pairs.items())
+    return f"; these are not the published pairs ({known}), and records will say so"
 
 
 def _ended(ids: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -170,8 +171,37 @@ def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text
     first, second = (ensure_pairs(MULTI30K, one, data, str(folder)) for one in (SETTINGS, other))
     assert first.path != second.path
     assert second.text("valid", "source") == first.text("valid", "target")
-    again = ensure_pairs(MULTI30K, SETTINGS, data, "nowhere")
-    assert again.sha256 == first.sha256
+    shutil.rmtree(folder)
+    assert ensure_pairs(MULTI30K, SETTINGS, data, None).sha256 == first.sha256
+
+
+@pytest.mark.parametrize("stem", ["train", "val", "test_2016_flickr"])
+def test_a_set_is_not_taken_for_that_of_another_text(raw, text, tmp_path, stem):
+    data, folder = tmp_path / "data", str(raw())
+    first = ensure_pairs(MULTI30K, SETTINGS, data, folder)
+    assert ensure_pairs(MULTI30K, SETTINGS, data, folder).sha256 == first.sha256
+    german = "".join(f"{row[1]}\n" for row in [*text[stem][:-1], ("", "Hund")]).encode()
+    split = {"val": "valid", "test_2016_flickr": "test"}.get(stem, stem)
+    with pytest.raises(DataError, match=f"was prepared from another {split} text than that of source="):
+        ensure_pairs(MULTI30K, SETTINGS, data, str(raw(**{f"{stem}__de": german})))
+
+
+def test_other_pairs_than_the_published_ones_are_told_apart(raw, tmp_path):
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
+    assert pairs.published({"train": 200, "test": 15}) and not pairs.published(MULTI30K.n_pairs)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_no_piece_is_learnt_from_a_pair_that_is_dropped(raw, text, tmp_path, side):
+    odd = [("a dog", "ein Hund"), ("a dog", "ein Hund")]
+    odd[0] = (*odd[0][:side], "ŵŵ " * 300, *odd[0][side + 1 :])
+    odd[1] = (*odd[1][:side], "žž" + " " * 700 + "žž", *odd[1][side + 1 :])  # blanks make no pieces
+    rows = [*text["train"], *odd * 40]
+    english, german = ("".join(f"{row[i]}\n" for row in rows).encode() for i in (0, 1))
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(train__en=english, train__de=german)))
+    assert pairs.manifest["splits"]["train"]["skipped"]["long"] == 40
+    dropped, kept = pairs.subwords.encode(["ŵŵ", "žž"])
+    assert len(dropped) == 1 + 4 and len(kept) <= 1 + 2  # a blank, and two bytes a letter that was not learnt
 
 
 def test_damage_is_seen(raw, tmp_path):

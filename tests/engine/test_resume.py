@@ -211,3 +211,14 @@ def test_accumulating_equals_a_larger_batch(tmp_path, nproc):
     assert min(whole[1]) > 0.01
     assert whole[0] == pytest.approx(parts[0], rel=1e-6)
     assert whole[1] == pytest.approx(parts[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("rows", [3, 4])
+def test_one_process_equals_two_with_a_loss_of_the_models_own(tmp_path, rows):
+    settings = [*(one for one in TINY if not one.startswith("model.")), f"task.batch_size={rows}", "train.max_steps=4"]
+    settings += ["model=awd_lstm", "model.hidden_size=8", "model.activation_weight=200"]
+    settings += [f"model.dropout_{place}=0" for place in ("input", "hidden", "output", "recurrent")]
+    one, two = (losses_and_norms([*settings, f"train.nproc={nproc}"], tmp_path / str(nproc)) for nproc in (1, 2))
+    assert len(one[0]) == 4
+    assert one[0] == pytest.approx(two[0], rel=1e-6)
+    assert one[1] == pytest.approx(two[1], rel=1e-4)

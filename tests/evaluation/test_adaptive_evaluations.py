@@ -105,6 +105,12 @@ def nll_plain(batches):
     return total / count
 
 
+@pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"eps": 0.0}, {"eps": -0.1}])
+def test_dynamic_refuses_rates_that_mean_nothing(wrong):
+    with pytest.raises(ValueError, match="lr is at least 0 and eps above it"):
+        Dynamic(**{**DYNAMIC, **wrong})
+
+
 def test_dynamic_with_learning_rate_0_is_plain_evaluation_exactly():
     evaluation = Dynamic(**{**DYNAMIC, "lr": 0.0, "segment": 20})
     assert evaluation(Words(), network(), text(60, 20)) == score(network(), text(60, 20), "nll")
@@ -163,7 +169,7 @@ def test_sliding_bounds_the_context_and_batches_do_not_matter():
     # one token of context: the next word from this one, with nothing before it
     net, total = network(), 0.0
     for batch in text(60, 1):
-        total += float(net(batch)[0])
+        total += float(net(batch)[0].detach())
     assert nll(Sliding(0, 1), text(60)) == pytest.approx(total / 60, rel=1e-12)
 
 

@@ -167,18 +167,18 @@ def test_the_papers_receptive_fields(name, tokens):
 
 
 @pytest.mark.parametrize(
-    ("init", "gate", "of_layer", "of_map"),
+    ("init", "gate", "of_layer", "of_first", "of_residual"),
     [
-        ("kaiming", "glu", 2 / (3 * 200), 2),
-        ("convs2s", "glu", 4 * 0.8 / (3 * 200), 0.8),
-        ("convs2s", "relu", 4 * 0.8 / (3 * 200), 0.8),
+        ("kaiming", "glu", 2 / (3 * 200), 2, 2),
+        ("convs2s", "glu", 4 * 0.8 / (3 * 200), 0.8, 1),
+        ("convs2s", "relu", 4 * 0.8 / (3 * 200), 0.8, 1),
     ],
 )
-def test_initial_weights(init, gate, of_layer, of_map):
+def test_initial_weights(init, gate, of_layer, of_first, of_residual):
     torch.manual_seed(0)
     model = GatedCNN(100, [[200, 3], [300, 1]], gate=gate, init=init, dropout=0.2)
     found = [model.layers[0].weight.var(), model.input.weight.var() * 100, model.projections[1].weight.var() * 200]
-    assert [variance.item() for variance in found] == pytest.approx([of_layer, of_map, of_map], rel=0.05)
+    assert [variance.item() for variance in found] == pytest.approx([of_layer, of_first, of_residual], rel=0.05)
     assert all(not parameter.any() for name, parameter in model.named_parameters() if name.endswith("bias"))
 
 

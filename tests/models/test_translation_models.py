@@ -13,7 +13,7 @@ from seqbench.heads.softmax import Softmax
 from seqbench.models.cells.source_attention import Attention, reversed_within
 from seqbench.models.convs2s import ConvS2S
 from seqbench.models.gnmt import GNMT
-from seqbench.models.translation_transformer import TranslationTransformer, sinusoids
+from seqbench.models.translation_transformer import TranslationTransformer, positions
 from seqbench.seq2seq import build_seq2seq
 from seqbench.types import TaskIO
 
@@ -46,7 +46,7 @@ def test_transformer_is_torchs(pre):
         nn.init.normal_(parameter, 0.0, 0.5)
     settings = {"nhead": 2, "dim_feedforward": 12, "dropout": 0.0, "batch_first": True, "norm_first": pre}
     x_BSD, y_BTD = draw(B, S, D), draw(B, T, D)
-    memory = math.sqrt(D) * x_BSD + sinusoids(0, S, D, x_BSD.device)
+    memory = math.sqrt(D) * x_BSD + positions(0, S, D, x_BSD.device)
     for layer in ours.encoder:
         theirs = nn.TransformerEncoderLayer(D, **settings).double()
         copied(layer.to_self, theirs.self_attn)
@@ -56,7 +56,7 @@ def test_transformer_is_torchs(pre):
             getattr(theirs, name).load_state_dict(one.state_dict())
         memory = theirs(memory, src_key_padding_mask=~VALID)
     memory = ours.encoder_norm(memory)
-    z = math.sqrt(D) * y_BTD + sinusoids(0, T, D, x_BSD.device)
+    z = math.sqrt(D) * y_BTD + positions(0, T, D, x_BSD.device)
     for layer in ours.decoder:
         theirs = nn.TransformerDecoderLayer(D, **settings).double()
         copied(layer.to_self, theirs.self_attn)
@@ -71,7 +71,7 @@ def test_transformer_is_torchs(pre):
 
 
 def test_sinusoids_are_the_papers():
-    found = sinusoids(3, 2, 6, torch.device("cpu"))
+    found = positions(3, 2, 6, torch.device("cpu"))
     for row, place in enumerate((3, 4)):
         for i in range(3):
             angle = place / 10_000 ** (2 * i / 6)
@@ -132,6 +132,17 @@ def test_convs2s_is_its_equations():
             c = weights @ ((z_SD + e_SD) * half) * math.sqrt(n)
             h = ((context(c) + out) * half + layer.project(h)) * half
         close(found[b], model.output(h))
+
+
+def test_convs2s_begins_with_fairseqs_scales():
+    torch.manual_seed(0)
+    model = ConvS2S(300, [[400, 3], [500, 1]], [[400, 3]], d_hidden=300, dropout=0.2)
+    dropped = [model.first[0], model.first[1]]
+    others = [model.encoder_output, model.queries[0], model.contexts[0], model.output, model.encoder[1].project]
+    scaled = [layer.weight.var().item() * layer.weight[0].numel() for layer in (*dropped, *others)]
+    assert scaled == pytest.approx([0.8] * 2 + [1.0] * 5, rel=0.05)
+    gate = model.decoder[0].convolution.weight
+    assert gate.var().item() * gate[0].numel() == pytest.approx(4 * 0.8, rel=0.05)
 
 
 def test_convs2s_scales_the_encoders_gradient():

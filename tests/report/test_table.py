@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import statistics
+from dataclasses import replace
 
 import pytest
 
@@ -210,6 +211,14 @@ def test_a_misspelt_metric_is_no_column_of_dashes(record, config):
     columns = [Column("Loss", metric="test.nlll", format=".4f")]
     with pytest.raises(UserError, match=r"table copy has test\.nlll.*did you mean test\.nll\?"):
         fill(table(Row("LSTM", "x"), columns=columns), [record("aaa")], lambda experiment, overrides: config)
+
+
+def test_a_misspelt_metric_of_an_evaluation_is_refused_where_it_was_made(record, config):
+    columns = [Column("Cache", metric="cache.test.pppl", format=".4f")]
+    without, having = record("aaa"), replace(record("bbb"), evaluations={"cache": {"test": {"metrics": {"ppl": 2.0}}}})
+    assert fill(table(Row("LSTM", "x"), columns=columns), [without], lambda *_: config).rows[0][1].text == "–"
+    with pytest.raises(UserError, match=r"cache\.test\.pppl.*did you mean cache\.test\.ppl\?"):
+        fill(table(Row("LSTM", "x"), columns=columns), [having], lambda *_: config)
 
 
 def test_a_missing_baseline_is_a_dash(record, config):

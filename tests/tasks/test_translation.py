@@ -162,19 +162,14 @@ def test_one_process_equals_two(seqbench_in, raw, tmp_path):
     for nproc in (1, 2):
         place = tmp_path / str(nproc)
         place.mkdir()
-        asked = settings(raw, tmp_path, "train.max_steps=8", "log.every=1", f"train.nproc={nproc}", "evaluation=beam")
-        asked += [
-            "network.dropout_input=0",
-            "train.eval_every=8",
-            "evaluation.length_extra=8",
-            "task.eval_batch_tokens=9",
-        ]
-        code, _, wrong = seqbench_in(place, "train", *asked)
+        asked = settings(
+            raw, tmp_path, "train.max_steps=8", "log.every=1", f"train.nproc={nproc}", "train.eval_every=8"
+        )
+        code, _, wrong = seqbench_in(place, "train", *asked, "network.dropout_input=0", "task.eval_batch_tokens=9")
         assert code == 0, wrong
         record = json.loads((run_of(place) / "record.json").read_text())
         found.append((losses(run_of(place)), record["metrics"]["test"]))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
-    assert set(found[0][1]) >= {"bleu", "chrf", "ter", "nll"}
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-4)
 
 

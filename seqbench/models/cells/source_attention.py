@@ -65,7 +65,7 @@ class MultiHead(nn.Module):
         self.n_heads, self.dropout = n_heads, dropout
         self.query, self.key, self.value, self.output = (nn.Linear(d_model, d_model) for _ in range(4))
         for part in (self.query, self.key, self.value):
-            nn.init.xavier_uniform_(part.weight, gain=1 / math.sqrt(2))  # (2 d, d) and (4 d, d) have these bounds
+            nn.init.xavier_uniform_(part.weight, gain=1 / math.sqrt(2))  # the bound of the stacked (3 d, d)
         nn.init.xavier_uniform_(self.output.weight)
         for part in (self.query, self.key, self.value, self.output):
             nn.init.zeros_(part.bias)

@@ -30,6 +30,8 @@ class RecurrentStack(Backbone):
         super().__init__()
         if backend not in BACKENDS:
             raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+        if dropout > 0 and len(layers) == 1:
+            raise ValueError(f"dropout={dropout} acts between layers; on the only one network.dropout_output acts")
         self.backend = backend
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
@@ -72,6 +74,8 @@ def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
     """
     if init not in INITS:
         raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
+    if init != "uniform" and init_range is not None:
+        raise ValueError(f"init_range={init_range} is for init=uniform, not {init}")
     input_weight, recurrent_weight, *biases = weights(layer)
     hidden_size, gates = layer.hidden_size, len(recurrent_weight) // layer.hidden_size
     if init == "uniform":
