@@ -18,6 +18,8 @@ from seqbench.evaluation.scoring import Sums, require_stream
 from seqbench.network import Network
 from seqbench.types import Batch
 
+_STEPS = 256  # scored at once, or as many as are remembered
+
 
 class Cache:
     """`size` words are remembered; `weight` is the paper's lambda and `sharpness` its theta. Both are tuned on valid.
@@ -43,15 +45,19 @@ class Cache:
             h_BTD = h_BTD.float()
             if keys_BMD is None or words_BM is None or batch.reset:
                 keys_BMD, words_BM = h_BTD[:, :0], batch.targets[:, :0]
-            keys_BMD, words_BM = torch.cat([keys_BMD, h_BTD], 1), torch.cat([words_BM, batch.targets], 1)
-            with torch.autocast(h_BTD.device.type, enabled=False):  # sharp scores need float32
-                log_p_BT = self._mixed(log_p_BT, h_BTD, keys_BMD, words_BM)
-            total, count = total - log_p_BT.double().sum(), count + batch.count()
-            keys_BMD, words_BM = keys_BMD[:, -self.size :], words_BM[:, -self.size :]
+            # a window's scores would be as many as its steps squared
+            pieces = [whole.split(max(self.size, _STEPS), 1) for whole in (log_p_BT, h_BTD, batch.targets)]
+            for log_p_BT, h_BTD, word_BT in zip(*pieces, strict=True):
+                keys_BMD, words_BM = torch.cat([keys_BMD, h_BTD], 1), torch.cat([words_BM, word_BT], 1)
+                with torch.autocast(h_BTD.device.type, enabled=False):  # sharp scores need float32
+                    log_p_BT = self._mixed(log_p_BT, h_BTD, keys_BMD, words_BM)
+                total -= log_p_BT.double().sum()
+                keys_BMD, words_BM = keys_BMD[:, -self.size :], words_BM[:, -self.size :]
+            count += batch.count()
         return {"nll": (float(total), count)}
 
     def _mixed(self, log_p_BT: Tensor, h_BTD: Tensor, keys_BMD: Tensor, words_BM: Tensor) -> Tensor:
-        """Log-probabilities of the window's words, which are the last T of `words_BM`, with the cache's share."""
+        """Log-probabilities of a piece's words, which are the last T of `words_BM`, with the cache's share."""
         n_steps, n_places = h_BTD.shape[1], keys_BMD.shape[1]
         now_T = torch.arange(n_places - n_steps, n_places, device=h_BTD.device)[:, None]
         place_M = torch.arange(n_places, device=h_BTD.device)
