@@ -15,8 +15,9 @@ def build_plots(
 ) -> list[Path]:
     """Write `<table>.svg` for the tables `names` (None: all that have curves) and return the paths.
 
-    One colour a row, one line a seed; the memoryless baseline is dashed. On an unchanged ledger the files come out the
-    same byte for byte. Raises `UserError` for an unknown table, or one asked for by name that has no curve yet.
+    One colour a row, one line a seed; the memoryless baseline is dashed. A partial row is left out where a row of the
+    same label went on. On an unchanged ledger the files come out the same byte for byte. Raises `UserError` for an
+    unknown table, or one asked for by name that has no curve yet.
     """
     tables = read_declaration(declaration)
     for name in names or []:
@@ -25,11 +26,13 @@ def build_plots(
     records = [record for record in read_ledger(ledger) if record.status == "finished" and record.curve]
     paths = []
     for name in names or tables:
-        curves = {}
+        found = []
         for row in tables[name].rows:
-            found = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
-            if found:
-                curves[row.heading()] = found
+            of_row = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
+            if of_row:
+                found.append((row, of_row))
+        whole = [row.label for row, _ in found if row.partial is None]
+        curves = {row.heading(): of for row, of in found if row.partial is None or row.label not in whole}
         if curves:
             output.mkdir(parents=True, exist_ok=True)
             paths.append(output / f"{name}.svg")
@@ -46,7 +49,7 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "seqbench"  # the same file every time
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
     baselines: dict[float, str] = {}
     for number, (label, records) in enumerate(curves.items()):
         for index, record in enumerate(records):
@@ -66,6 +69,6 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
     axes.set_xlabel("training steps")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8, frameon=False)
+    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

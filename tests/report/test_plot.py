@@ -54,11 +54,13 @@ def test_a_plot_has_a_line_a_seed_and_the_baseline(results, make_record):
     assert "the model (2 seeds)" in text and "without memory" in text and "not run" not in text
 
 
-def test_a_partial_row_has_lines_of_its_own(results, make_record):
-    rows = [*DECLARED["tables"][0]["rows"], {"label": "the model", "experiment": "copy/model", "partial": "1 of 2"}]
-    (results / "tables.yaml").write_text(yaml.safe_dump({"tables": [{**DECLARED["tables"][0], "rows": rows}]}))
-    (path,) = build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record))
-    assert "the model (2 seeds)" in path.read_text() and "the model (partial: 1 of 2) (2 seeds)" in path.read_text()
+def test_a_partial_row_is_drawn_unless_its_model_went_on(results, make_record):
+    partial = {"label": "the model", "experiment": "copy/model", "partial": "1 of 2"}
+    for rows, drawn in (([partial], True), ([*DECLARED["tables"][0]["rows"], partial], False)):
+        (results / "tables.yaml").write_text(yaml.safe_dump({"tables": [{**DECLARED["tables"][0], "rows": rows}]}))
+        (path,) = build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record))
+        assert ("the model (partial: 1 of 2) (2 seeds)" in path.read_text()) == drawn
+        assert ("the model (2 seeds)" in path.read_text()) != drawn
 
 
 def test_drawing_again_changes_nothing(results, make_record):
