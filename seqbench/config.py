@@ -57,49 +57,59 @@ class ConfigError(UserError):
 
 @dataclass
 class NetworkConfig:
-    embedding: str = "auto"  # learned | adaptive | one_hot | auto: what the task's protocol says
-    d_embed: int = 200  # width of an embedding
-    cutoffs: list[int] = field(default_factory=list)  # of an adaptive one: edges of its bands of words
-    div_value: float = 4.0  # by which each band of it is narrower than the one before
-    tied: bool = False  # the head shares the embedding's weights
-    shared_embedding: bool = False  # source and target of a translation share one
-    dropout_words: float = 0.0  # of whole words of a batch
+    """What stands around the model; conf/config.yaml says what each setting is, here and below."""
+
+    embedding: str = "auto"
+    d_embed: int = 200
+    cutoffs: list[int] = field(default_factory=list)
+    div_value: float = 4.0
+    tied: bool = False
+    shared_embedding: bool = False
+    dropout_words: float = 0.0
     dropout_input: float = 0.0
     dropout_output: float = 0.0
-    init_range: float | None = None  # embedding in U(-r, r); null: N(0, 1)
+    init_range: float | None = None
 
 
 @dataclass
 class TrainConfig:
-    max_steps: int | None = None  # exactly one of max_steps and max_epochs is given
+    """How long, how exactly and on what a run trains."""
+
+    max_steps: int | None = None
     max_epochs: float | None = None
-    eval_every: int | None = None  # in steps; null: once an epoch
-    stop_below: float | None = None  # stop once the selection metric on valid is below
-    select: str = "best"  # weights that are tested: best on valid | last
-    average_last: int = 1  # with select=last: the mean of the weights at so many last evaluations
-    accumulate: int = 1  # batches a step
-    grad_clip: float | None = None  # global norm of the gradient of the mean loss
-    precision: str = "fp32"  # fp32 | bf16 | fp16, the latter two by autocast
+    eval_every: int | None = None
+    stop_below: float | None = None
+    select: str = "best"
+    average_last: int = 1
+    accumulate: int = 1
+    grad_clip: float | None = None
+    precision: str = "fp32"
     deterministic: bool = True
-    nproc: int = 1  # processes on this machine, one for each GPU
-    device: str = "auto"  # auto | cpu | cuda
-    threads: int | None = None  # CPU threads a process; null: $OMP_NUM_THREADS, or the cores divided
+    nproc: int = 1
+    device: str = "auto"
+    threads: int | None = None
 
 
 @dataclass
 class LogConfig:
-    every: int = 100  # steps between two rows
-    mirror: str = "none"  # none | wandb | tensorboard
+    """What is said, and where else (conf/log/)."""
+
+    every: int = 100
+    mirror: str = "none"
     project: str = "seqbench"
 
 
 @dataclass
 class CheckpointConfig:
-    every: int | None = 1000  # steps between saves, beside the one after each evaluation; null: those alone
+    """When a run is saved."""
+
+    every: int | None = 1000
 
 
 @dataclass
 class Config:
+    """The whole of a run."""
+
     model: Any = MISSING
     task: Any = MISSING
     head: Any = MISSING
@@ -111,13 +121,13 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = 0
-    force: bool = False  # start over although the run has finished or begun
-    output_dir: str = "outputs"  # run folders
-    results_dir: str = "results"  # the ledger: <results_dir>/runs
-    data_dir: str | None = None  # prepared data; null: $SEQBENCH_DATA or the user's cache
-    source: str | None = None  # where raw data come from: a folder | hub; null: data_dir, then the hub
-    run: str | None = None  # a run's id, for `eval` and `show`
-    split: str = "test"  # for `eval`
+    force: bool = False
+    output_dir: str = "outputs"
+    results_dir: str = "results"
+    data_dir: str | None = None
+    source: str | None = None
+    run: str | None = None
+    split: str = "test"
     experiment: str | None = None  # informational: the experiment file chosen
 
 
