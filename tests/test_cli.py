@@ -92,7 +92,8 @@ def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, re
     own.unlink()
     code, _, errors = seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)
     assert (code, errors) == (0, f"Run {path.stem} has not finished: no record keeps this.\n")
-    settings = ["evaluation=dynamic", "evaluation.lr=1e30", "split=valid"]
+    settings = ["evaluation=dynamic", "evaluation.lr=1e30", "evaluation.segment=10000", "split=valid"]
+    settings += ["evaluation.statistics_segment=1000"]
     code, said, errors = seqbench("eval", f"run={path.stem}", *settings, *place)
     assert (code, said) == (1, "") and "on valid is not finite" in errors
     own.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")

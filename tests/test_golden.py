@@ -63,7 +63,7 @@ RUNS = {  # without dropout, whose masks other machines draw otherwise
 
 
 def losses(name: str, source: Path | None, folder: Path) -> list[float]:
-    place = [f"source={source}", "task.eval_window=20000", f"data_dir={folder}"] if name.startswith("ptb") else []
+    place = [f"source={source}", "task.eval_window=2000", f"data_dir={folder}"] if name.startswith("ptb") else []
     command = [sys.executable, "-m", "seqbench", "train", *RUNS[name], *COMMON, *place]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=280)
     rows = next(folder.glob("outputs/*/metrics.jsonl")).read_text().splitlines()
