@@ -1,6 +1,7 @@
 """The command line's commands, as a user gives them."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import small_run
+import torch
 from filelock import FileLock
+
+from seqbench.engine.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2"]
@@ -59,7 +63,7 @@ def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
 def test_an_evaluation_goes_to_the_ledger_of_its_run(seqbench, tmp_path, real_data):
     small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=1"]
     place = [f"source={real_data / 'ptb'}", "data_dir=data"]
-    assert seqbench("train", *small, *place, "task.eval_window=10000", "results_dir=elsewhere")[0] == 0
+    assert seqbench("train", *small, *place, "task.eval_window=1000", "results_dir=elsewhere")[0] == 0
     (path,) = (tmp_path / "elsewhere" / "runs").glob("*.json")
     assert seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)[0] == 0
     assert "frequency" in json.loads(path.read_text())["evaluations"]
@@ -69,7 +73,7 @@ def test_an_evaluation_goes_to_the_ledger_of_its_run(seqbench, tmp_path, real_da
 def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, real_data):
     place = [f"source={real_data / 'ptb'}", "data_dir=data"]
     small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
-    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "head.div_value=2", "task.eval_window=10000")
+    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "head.div_value=2", "task.eval_window=1000")
     assert code == 0, errors
     (path,) = (tmp_path / "results" / "runs").glob("*.json")
     plain = json.loads(path.read_text())["metrics"]
@@ -92,12 +96,20 @@ def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, re
     own.unlink()
     code, _, errors = seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)
     assert (code, errors) == (0, f"Run {path.stem} has not finished: no record keeps this.\n")
-    settings = ["evaluation=dynamic", "evaluation.lr=1e30", "evaluation.segment=10000", "split=valid"]
-    settings += ["evaluation.statistics_segment=1000"]
-    code, said, errors = seqbench("eval", f"run={path.stem}", *settings, *place)
-    assert (code, said) == (1, "") and "on valid is not finite" in errors
     own.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
     assert path.read_bytes() == next(tmp_path.glob("outputs/*/record.json")).read_bytes()
+
+
+def test_an_evaluation_that_is_not_finite_fails(seqbench, tmp_path):
+    assert seqbench("train", *SMALL)[0] == 0
+    (best,) = tmp_path.glob("outputs/*/checkpoints/best-*.pt")
+    payload = torch.load(best, weights_only=True)
+    for weight in payload["network"].values():
+        weight.fill_(math.nan)
+    Checkpoints(best.parent, print).save(payload, step=5, best=True)
+    code, said, errors = seqbench("eval", f"run={best.parents[1].name}")
+    assert (code, said) == (1, ""), errors
+    assert errors == "seqbench: The nll on test is not finite (nan): nothing is kept of this evaluation.\n"
 
 
 def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_path):
