@@ -115,5 +115,5 @@ def restore(run: Run, payload: dict[str, Any]) -> None:
 
 
 def _said(version: dict[str, Any]) -> str:
-    shown = {name: value[:12] if name.endswith("sha256") else value for name, value in version.items()}
-    return ", ".join(f"{name} {value}" for name, value in shown.items() if value is not None)
+    stated = {name: str(value) for name, value in version.items() if value is not None}
+    return ", ".join(f"{name} {value[:12] if name.endswith('sha256') else value}" for name, value in stated.items())

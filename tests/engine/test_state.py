@@ -35,6 +35,6 @@ def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
     evaluate([f"run={name}", *places])
     capsys.readouterr()
     monkeypatch.setattr(engine_run, "build_task", of_other_data)
-    with pytest.raises(UserError, match=r"The run began with other data .*: name those as data_dir= or source=\.$"):
+    with pytest.raises(UserError, match=r"The run began with other data .*: name the folder of those as data_dir=\.$"):
         evaluate([f"run={name}", *places])
     assert capsys.readouterr().out == ""
