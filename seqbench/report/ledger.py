@@ -171,9 +171,10 @@ def _names(content: dict) -> list[str]:
 
 
 def said(metrics: dict[str, float | None]) -> str:
-    """A split's metrics in one line, sorted by name; how many targets they are of is left out."""
-    named = sorted((name, value) for name, value in metrics.items() if not name.startswith("n_targets"))
-    return "  ".join(f"{name} {'–' if value is None else format(value, '.5g')}" for name, value in named)
+    """A split's metrics in one line, the plain names (nll, ppl) first; how many targets they are of is left out."""
+    names = sorted((name for name in metrics if not name.startswith("n_targets")), key=lambda name: ("_" in name, name))
+    shown = {name: metrics[name] for name in names}
+    return "  ".join(f"{name} {'–' if value is None else format(value, '.5g')}" for name, value in shown.items())
 
 
 def finite(value: Any) -> Any:

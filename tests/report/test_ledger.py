@@ -7,7 +7,7 @@ import os
 import pytest
 
 from seqbench.errors import UserError
-from seqbench.report.ledger import read_ledger, write_record
+from seqbench.report.ledger import read_ledger, said, write_record
 
 
 def test_what_is_written_is_read_back_sorted(make_record, tmp_path):
@@ -102,3 +102,8 @@ def test_a_file_that_is_no_record_is_one_sentence_with_its_path(tmp_path, conten
 def test_a_ledger_that_is_not_there_is_no_empty_ledger(tmp_path):
     with pytest.raises(UserError, match="first run that finishes"):
         read_ledger(tmp_path / "rusn")
+
+
+def test_metrics_in_one_line():
+    metrics = {"forward_residual": 0.125, "ppl": math.e, "nll": None, "n_targets": 5, "n_targets_from_10": 3}
+    assert said(metrics) == "nll –  ppl 2.7183  forward_residual 0.125"
