@@ -15,7 +15,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seqbench.config import PLUGGABLE, Config, ConfigError, folder, register, typed
+from seqbench.config import Config, folder, register, typed
+from seqbench.errors import ConfigError, did_you_mean
+from seqbench.targets import PLUGGABLE
 
 ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError, OSError)
 
@@ -117,19 +119,13 @@ def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = Fal
     return ConfigError(" ".join(text.split()))
 
 
-def nearest(path: str, names: Sequence[str]) -> str:
-    """` (did you mean x?)` for the nearest of `names`, or nothing."""
-    close = get_close_matches(path, names, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
 def _no_setting(path: str, overrides: Sequence[str]) -> ConfigError:
     if path.startswith("optimizer.groups."):
         group = ".".join(path.split(".")[:3])
         return ConfigError(f"{group} is not there yet; a plus adds it: +{group}.<setting>=<value>.")
     if path in _settings(()):
         return ConfigError(f"{path} is not a setting of what is chosen here.")
-    hint = nearest(path, [*_settings(overrides), *groups()]) or "; seqbench show lists them"
+    hint = did_you_mean(path, [*_settings(overrides), *groups()]) or "; seqbench show lists them"
     return ConfigError(f"{path} is not a setting{hint}.")
 
 

@@ -1,43 +1,28 @@
-"""The config: typed engine settings, the check of everything pluggable, and the run's identity.
+"""The config: typed engine settings, the check of a whole config, and the run's identity.
 
 Engine settings are a closed set, so they are dataclasses in Hydra's ConfigStore and a typo dies when the config is
-composed. Pluggable nodes are an open set: `_target_` and every argument, held against the constructor's signature here.
-Nothing in this file imports torch; `check` imports the classes it checks.
+composed. Pluggable nodes are an open set, and targets.py holds them against their constructors.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
 import json
 import math
 import os
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_origin, get_type_hints
+from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seqbench.errors import UserError
-from seqbench.values import fault
+from seqbench.errors import ConfigError, did_you_mean
+from seqbench.targets import PLUGGABLE, check_node, check_value
 
-PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
-DERIVED = {  # constructor arguments that never stand in a YAML: the task, the network or the engine hands them over
-    "model": {"d_input"},
-    "task": {"data_dir", "source"},
-    "head": {"d_input", "n_outputs", "embedding"},
-    "optimizer": {"params"},
-    "schedule": {"max_steps", "steps_per_epoch"},
-    "evaluation": set(),
-}
-ALLOWED_TARGETS = ("seqbench.", "torch.optim.")
 SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
 MOST_PROCESSORS = 4096  # no machine has more
 NOT_IN_HASH = {"nproc", "device", "threads", "backend"}  # of the machine: they must not change results
@@ -49,10 +34,6 @@ CHOICES = {
     "log.mirror": ("none", "wandb", "tensorboard"),
     "split": ("train", "valid", "test"),
 }
-
-
-class ConfigError(UserError):
-    """A config that cannot be run, said in one sentence."""
 
 
 @dataclass
@@ -150,7 +131,7 @@ def typed(node: Any) -> Config:
         valid = [one.name for one in fields(section)]
         for name in vars(section):
             if name not in valid:
-                raise ConfigError(f"{prefix}{name} is not a setting{_hint(name, valid, prefix)}.")
+                raise ConfigError(f"{prefix}{name} is not a setting{did_you_mean(name, valid, prefix)}.")
     return config
 
 
@@ -194,13 +175,15 @@ def check(config: Config) -> None:
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
     for key, value in vars(config.network).items():
-        _check_value(f"network.{key}", value)
+        check_value(f"network.{key}", value)
     for path, allowed in CHOICES.items():
         value: Any = config
         for part in path.split("."):
             value = getattr(value, part)
         if value not in allowed:
-            raise ConfigError(f"{path} is one of {', '.join(allowed)}, not {value!r}{_hint(str(value), allowed)}.")
+            raise ConfigError(
+                f"{path} is one of {', '.join(allowed)}, not {value!r}{did_you_mean(str(value), allowed)}."
+            )
     if not 0 <= config.seed < SEEDS:
         raise ConfigError(f"seed is at least 0 and below {SEEDS:,}, not {config.seed}.")
     train = config.train
@@ -225,79 +208,3 @@ def check(config: Config) -> None:
     for path, value in [("train.nproc", train.nproc), ("train.threads", train.threads)]:
         if value is not None and value > MOST_PROCESSORS:
             raise ConfigError(f"{path} is at most {MOST_PROCESSORS:,}, not {value}.")
-
-
-def check_node(name: str, node: Any) -> None:
-    """Hold one pluggable node against its constructor."""
-    if not isinstance(node, dict) or "_target_" not in node:
-        raise ConfigError(f"{name} needs a _target_ and its arguments; choose a file of conf/{name}/.")
-    _check_arguments(name, name, node)
-
-
-def _check_arguments(name: str, path: str, node: dict[str, Any]) -> None:
-    """Hold the arguments of a node at `path`, which lies in the pluggable `name`, against its constructor's."""
-    signature, hints = signature_of(path, node["_target_"])
-    settings = {key: value for key, value in node.items() if key != "_target_"}
-    if name == "optimizer":
-        _check_groups(node["_target_"], settings.pop("groups", {}))
-    expected = [key for key in signature if key not in DERIVED[name]]
-    for key, value in settings.items():
-        if key not in expected:
-            hint = _hint(key, expected, f"{path}.")
-            raise ConfigError(f"{path}.{key} is not an argument of {node['_target_']}{hint}.")
-        if get_origin(hints.get(key)) is Callable:
-            if not isinstance(value, dict) or "_target_" not in value:
-                raise ConfigError(f"{path}.{key} needs a _target_ and its arguments: {name}@{path}.{key}=<a {name}>.")
-            _check_arguments(name, f"{path}.{key}", value)
-        _check_value(f"{path}.{key}", value, hints.get(key))
-    for key in expected:
-        if key not in settings:
-            raise ConfigError(f"{path}.{key} is missing: {node['_target_']} needs it in its YAML.")
-
-
-def signature_of(name: str, target: str) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
-    """Parameters and type hints of a target's constructor."""
-    if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
-        raise ConfigError(f"{name}._target_ must lie in {' or '.join(ALLOWED_TARGETS)}, not {target!r}.")
-    constructor = locate(name, target)
-    parameters = dict(inspect.signature(constructor).parameters)
-    return parameters, get_type_hints(constructor.__init__)
-
-
-def locate(name: str, target: str) -> Any:
-    module, _, attribute = target.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{name}._target_ names {target}, which cannot be imported: {error}.") from error
-
-
-def _check_groups(target: str, groups: Any) -> None:
-    if not isinstance(groups or {}, dict):
-        raise ConfigError(
-            f"optimizer.groups holds settings by a group's name, as +optimizer.groups.recurrent.lr=, not {groups!r}."
-        )
-    for group, settings in (groups or {}).items():
-        if not isinstance(settings, dict):
-            path = f"optimizer.groups.{group}"
-            raise ConfigError(f"{path} holds settings, as +{path}.lr=, not {settings!r}.")
-        own_target = settings.get("_target_", target)
-        signature, hints = signature_of(f"optimizer.groups.{group}", own_target)
-        for key, value in settings.items():
-            if key == "_target_":
-                continue
-            if key not in signature:
-                hint = _hint(key, list(signature), f"optimizer.groups.{group}.")
-                raise ConfigError(f"optimizer.groups.{group}.{key} is not an argument of {own_target}{hint}.")
-            _check_value(f"optimizer.groups.{group}.{key}", value, hints.get(key))
-
-
-def _check_value(path: str, value: Any, hint: Any = None) -> None:
-    wrong = fault(path.rpartition(".")[2], value, hint)
-    if wrong:
-        raise ConfigError(f"{path} {wrong}.")
-
-
-def _hint(name: str, valid: Any, prefix: str = "") -> str:
-    close = get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return f" (did you mean {prefix}{close[0]}?)" if close else ""

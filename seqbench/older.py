@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqbench.config import DERIVED, PLUGGABLE, Config, NetworkConfig, TrainConfig, signature_of
+from seqbench.config import Config, NetworkConfig, TrainConfig
+from seqbench.targets import DERIVED, PLUGGABLE, signature_of
 
 
 def completed(config: Config) -> Config:

@@ -16,6 +16,7 @@ ORDER = [
     {"seq2seq"},
     {"evaluation"},
     {"tasks"},
+    {"targets"},
     {"config", "compose", "older"},
     {"report", "bench"},
     {"engine"},

@@ -3,7 +3,9 @@
 import pytest
 
 from seqbench.compose import composed, groups, options
-from seqbench.config import DERIVED, PLUGGABLE, ConfigError, check, run_id, signature_of
+from seqbench.config import check, run_id
+from seqbench.errors import ConfigError
+from seqbench.targets import DERIVED, PLUGGABLE, signature_of
 
 NODES = [(group, name) for group in PLUGGABLE for name in options(group)]
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqbench.compose import composed, nearest
-from seqbench.config import Config, ConfigError, check, load
-from seqbench.errors import RunError, UserError
+from seqbench.compose import composed
+from seqbench.config import Config, check, load
+from seqbench.errors import ConfigError, RunError, UserError, did_you_mean
 from seqbench.older import completed
 from seqbench.report.ledger import EVALUATIONS
 
@@ -24,7 +24,9 @@ def evaluate(arguments: list[str]) -> None:
     given = [argument.partition("=")[0].lstrip("+~") for argument in arguments]
     for key in given:
         if key not in ACCEPTED and not key.startswith("evaluation."):
-            raise ConfigError(f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{nearest(key, ACCEPTED)}.")
+            raise ConfigError(
+                f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{did_you_mean(key, ACCEPTED)}."
+            )
     asked = composed(arguments)
     folder = find_run(asked)
     config = completed(load(folder / "config.yaml"))

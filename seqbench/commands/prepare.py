@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 
 from seqbench.compose import composed
-from seqbench.config import check_node, locate
+from seqbench.targets import check_node, locate
 
 
 def prepare(arguments: list[str]) -> None:

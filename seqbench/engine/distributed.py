@@ -17,7 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqbench.config import ConfigError, TrainConfig
+from seqbench.config import TrainConfig
+from seqbench.errors import ConfigError
 from seqbench.types import Batch, State, tree_map, tree_zip
 
 TIMEOUT = timedelta(minutes=10)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from seqbench.config import ConfigError
+from seqbench.errors import ConfigError
 
 CONNECT_SECONDS = 9  # beside the ten of the login
 

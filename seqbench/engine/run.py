@@ -17,7 +17,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from seqbench.config import Config, ConfigError, NetworkConfig, hashed, locate, run_id, save
+from seqbench.config import Config, NetworkConfig, hashed, run_id, save
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log, MetricsFile
@@ -25,11 +25,12 @@ from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
-from seqbench.errors import RunError, UserError
+from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.evaluation.static import Static
 from seqbench.network import Network, build_network, embedding_kind
 from seqbench.optim.groups import build_optimizer
 from seqbench.seq2seq import Seq2Seq, build_seq2seq
+from seqbench.targets import locate
 from seqbench.tasks.task import Task
 
 _IDLE = {  # settings of the network that do nothing, by the kind of its embedding

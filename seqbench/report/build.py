@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqbench.errors import UserError
-from seqbench.report.declaration import Table, did_you_mean, read_declaration
+from seqbench.errors import UserError, did_you_mean
+from seqbench.report.declaration import Table, read_declaration
 from seqbench.report.ledger import Record, read_ledger
 from seqbench.report.render import latex, markdown
 from seqbench.report.table import Compose, belongs, fill

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from seqbench.errors import UserError
+from seqbench.errors import UserError, did_you_mean
 from seqbench.report.ledger import COUNTS, EVALUATIONS, SPLITS
 
 TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
@@ -91,12 +89,6 @@ def read_declaration(path: Path) -> dict[str, Table]:
             raise UserError(f"{path} declares the table {table.name} twice.")
         tables[table.name] = table
     return tables
-
-
-def did_you_mean(word: str, valid: Iterable[str]) -> str:
-    """` (did you mean X?)` with the nearest valid word, or nothing if none is near."""
-    close = get_close_matches(word, list(valid), n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _table(node: Any, where: str) -> Table:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from seqbench.errors import UserError
-from seqbench.report.declaration import did_you_mean, read_declaration
+from seqbench.errors import UserError, did_you_mean
+from seqbench.report.declaration import read_declaration
 from seqbench.report.ledger import Record, read_ledger
 from seqbench.report.table import Compose, select
 

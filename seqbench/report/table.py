@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seqbench.errors import UserError
+from seqbench.errors import UserError, did_you_mean
 from seqbench.older import default_of
-from seqbench.report.declaration import TAGS, Column, Row, Table, did_you_mean
+from seqbench.report.declaration import TAGS, Column, Row, Table
 from seqbench.report.ledger import EVALUATIONS, Record
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
