@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -28,6 +29,9 @@ def composed(overrides: Sequence[str]) -> Config:
         return to_config(_composed([_quoted(one) for one in _searching(overrides)]))
     except ERRORS as error:
         raise explained(error, overrides) from error
+    except ValueError as error:
+        raise_if_no_name(error, overrides)
+        raise
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
@@ -39,13 +43,17 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
 
 def _searching(overrides: Sequence[str]) -> list[str]:
     """A user's own folder of configs, which Hydra's command line takes as --config-dir, as the setting that says so."""
-    rest, found = list(overrides), []
-    for flag in ("--config-dir", "-cd"):
-        if flag in rest[:-1]:
-            at = rest.index(flag)
-            found = [f"hydra.searchpath=[file://{Path(rest[at + 1]).absolute()}]"]
-            del rest[at : at + 2]
-    return [*found, *rest]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config-dir", "-cd")
+    try:
+        known, rest = parser.parse_known_args(list(overrides))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error}.") from error
+    if known.config_dir is None:
+        return rest
+    if not Path(known.config_dir).is_dir():
+        raise ConfigError(f"--config-dir {known.config_dir} is not a folder.")
+    return [f"hydra.searchpath=[file://{Path(known.config_dir).absolute()}]", *rest]
 
 
 def _quoted(override: str) -> str:
@@ -98,7 +106,7 @@ def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = Fal
     if found := re.search(r"Invalid type assigned: .*full_key: ([\w.-]+)", text, re.DOTALL):
         return ConfigError(f"{found.group(1)} holds settings: {found.group(1)}.<setting>=<value>.")
     if found := re.match(r"LexerNoViableAltException: (\S+)", text):
-        return ConfigError(f"'{found.group(1)}' cannot be read as a setting; settings are written key=value.")
+        return _unreadable(next((one for one in overrides if one.startswith(found.group(1))), found.group(1)))
     if found := re.search(r"Value '?(.*?)'? of type '\w+' (?:could not|is not|cannot).*?(\w+)'?\n", text):
         path = re.search(r"full_key: ([\w.-]+)", text)
         return ConfigError(
@@ -110,7 +118,7 @@ def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = Fal
         other = "-m runs each of them" if sweeps else "this command takes one"
         return ConfigError(f"{found.group(1)} gives several values; {other}.")
     if found := re.search(r"Error parsing override '(.*?)'", text):
-        return ConfigError(f"'{found.group(1)}' cannot be read as a setting; settings are written key=value.")
+        return _unreadable(found.group(1))
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return ConfigError(f"{mark.name}, line {mark.line + 1}, is not valid YAML: {error.problem}.")
@@ -119,14 +127,33 @@ def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = Fal
     return ConfigError(" ".join(text.split()))
 
 
+def _unreadable(argument: str) -> ConfigError:
+    return ConfigError(f"'{argument}' cannot be read as a setting; settings are written key=value.")
+
+
 def _no_setting(path: str, overrides: Sequence[str]) -> ConfigError:
+    known = _settings(overrides)
     if path.startswith("optimizer.groups."):
         group = ".".join(path.split(".")[:3])
-        return ConfigError(f"{group} is not there yet; a plus adds it: +{group}.<setting>=<value>.")
+        wanted = f"{path}=<value>" if group in known else f"{group}.<setting>=<value>"
+        hint = "" if group in known else did_you_mean(group, [one for one in known if one.count(".") == 2])
+        return ConfigError(f"{path} is not there yet; a plus adds it: +{wanted}{hint}.")
     if path in _settings(()):
         return ConfigError(f"{path} is not a setting of what is chosen here.")
-    hint = did_you_mean(path, [*_settings(overrides), *groups()]) or "; seqbench show lists them"
+    hint = did_you_mean(path, [*known, *groups()]) or "; seqbench show lists them"
     return ConfigError(f"{path} is not a setting{hint}.")
+
+
+def raise_if_no_name(error: ValueError, overrides: Sequence[str]) -> None:
+    """Raise `ConfigError` where Hydra minds that a group was given a number or null, as model=5."""
+    if not str(error).startswith("Config group override must be"):
+        return
+    for key, equals, value in (one.partition("=") for one in overrides):
+        if equals and not key:
+            raise _unreadable(f"={value}") from error
+        group = key.lstrip("+").partition("@")[0]
+        if group in groups() and not isinstance(yaml.safe_load(value), (str, list)):
+            raise _missing_option(f"{group}/{value}") from error
 
 
 def _missing_option(path: str) -> ConfigError:
@@ -140,14 +167,22 @@ def _missing_option(path: str) -> ConfigError:
 
 
 def _settings(overrides: Sequence[str]) -> list[str]:
-    """Every setting there is under those of the overrides that choose a file (of a sweep's, the first)."""
-    parts = [one.partition("=") for one in overrides]
-    chosen = [f"{key}={value.split(',')[0]}" for key, _, value in parts if key.partition("@")[0] in groups()]
-    try:
-        node = _composed(chosen)
-    except ERRORS:  # a choice is a mistake, too
-        node = _composed(())
-    return [path for path in _paths(OmegaConf.to_container(node, resolve=False)) if not path.endswith("_target_")]
+    """Every setting there is under those of the overrides that choose a file (of a sweep's, the first), but for an
+    experiment that is itself a mistake; none where they cannot be composed."""
+    chosen = []
+    for one in _searching(overrides):
+        key, _, value = one.partition("=")
+        if key == "hydra.searchpath":
+            chosen.append(one)
+        elif key.partition("@")[0] in groups():
+            chosen.append(f"{key}={value.split(',')[0]}")
+    for some in (chosen, [one for one in chosen if not one.startswith("experiment=")]):
+        try:
+            node = OmegaConf.to_container(_composed(some), resolve=False)
+        except ERRORS:
+            continue
+        return [path for path in _paths(node) if not path.endswith("_target_")]
+    return []
 
 
 def _paths(node: Any, prefix: str = ""):

@@ -205,6 +205,8 @@ def check(config: Config) -> None:
     ]:
         if value is not None and not 0 < value < math.inf:
             raise ConfigError(f"{path} must be positive, not {value}.")
+    if train.stop_below is not None and not math.isfinite(train.stop_below):
+        raise ConfigError(f"train.stop_below must be finite, not {train.stop_below}.")
     for path, value in [("train.nproc", train.nproc), ("train.threads", train.threads)]:
         if value is not None and value > MOST_PROCESSORS:
             raise ConfigError(f"{path} is at most {MOST_PROCESSORS:,}, not {value}.")

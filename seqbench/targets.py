@@ -62,6 +62,11 @@ def signature_of(name: str, target: str) -> tuple[dict[str, inspect.Parameter], 
     return parameters, get_type_hints(constructor.__init__)
 
 
+def class_of(node: dict[str, Any]) -> str:
+    """The name of a node's class in lower case, as the files of conf/evaluation/ are called."""
+    return node["_target_"].rpartition(".")[2].lower()
+
+
 def locate(name: str, target: str) -> Any:
     module, _, attribute = target.rpartition(".")
     try:
@@ -84,8 +89,9 @@ def _check_groups(target: str, groups: Any) -> None:
         for key, value in settings.items():
             if key == "_target_":
                 continue
-            if key not in signature:
-                hint = did_you_mean(key, list(signature), f"optimizer.groups.{group}.")
+            expected = [argument for argument in signature if argument not in DERIVED["optimizer"]]
+            if key not in expected:
+                hint = did_you_mean(key, expected, f"optimizer.groups.{group}.")
                 raise ConfigError(f"optimizer.groups.{group}.{key} is not an argument of {own_target}{hint}.")
             check_value(f"optimizer.groups.{group}.{key}", value, hints.get(key))
 

@@ -18,6 +18,25 @@ COMMAND_LINE = [
         "train optimizer.groups.recurrent.lr=1e-4",
         "optimizer.groups.recurrent is not there yet; a plus adds it: +optimizer.groups.recurrent.<setting>=<value>.",
     ),
+    (
+        "show experiment=adding_t750/kru optimizer.groups.recurrent.weight_decay=0.1",
+        "optimizer.groups.recurrent.weight_decay is not there yet; a plus adds it: "
+        "+optimizer.groups.recurrent.weight_decay=<value>.",
+    ),
+    (
+        "show experiment=adding_t750/kru optimizer.groups.recurent.lr=0.1",
+        "optimizer.groups.recurent is not there yet; a plus adds it: +optimizer.groups.recurent.<setting>=<value> "
+        "(did you mean optimizer.groups.recurrent?).",
+    ),
+    (
+        "show optimizer=adam +optimizer.groups.recurrent.params=5",
+        "optimizer.groups.recurrent.params is not an argument of torch.optim.Adam.",
+    ),
+    ("show head=5", "head=5 does not exist; there are adaptive, hebbian, softmax, squared_error."),
+    ("train head=null", "head=null does not exist; there are adaptive, hebbian, softmax, squared_error."),
+    ("show =3", "'=3' cannot be read as a setting; settings are written key=value."),
+    ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),
+    ("train train.stop_below=nan", "train.stop_below must be finite, not nan."),
     ("train train=3", "train holds settings: train.<setting>=<value>."),
     ("show --nope x", "'--nope' cannot be read as a setting; settings are written key=value."),
     ("train optimizer=adam optimizer.lr=abc", "optimizer.lr must be a number, not 'abc'."),

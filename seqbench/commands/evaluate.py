@@ -13,6 +13,7 @@ from seqbench.config import Config, check, load
 from seqbench.errors import ConfigError, RunError, UserError, did_you_mean
 from seqbench.older import completed
 from seqbench.report.ledger import EVALUATIONS
+from seqbench.targets import class_of
 
 ACCEPTED = (
     *("run", "evaluation", "split", "output_dir", "results_dir"),
@@ -114,7 +115,7 @@ def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledge
     """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
     from seqbench.engine.record import keep_record, with_evaluations
 
-    path, name = folder / "record.json", config.evaluation["_target_"].rpartition(".")[2].lower()
+    path, name = folder / "record.json", class_of(config.evaluation)
     if name not in EVALUATIONS:
         return
     if not path.exists():

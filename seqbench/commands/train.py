@@ -12,10 +12,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seqbench import config as configs
-from seqbench.compose import ERRORS, explained, refuse_lists, to_config
+from seqbench.compose import ERRORS, explained, raise_if_no_name, refuse_lists, to_config
 from seqbench.config import Config, run_id
-from seqbench.errors import RunError, UserError, stopped
+from seqbench.errors import ConfigError, RunError, UserError, stopped
 from seqbench.report.ledger import said
+from seqbench.targets import class_of
+
+PLAIN = "static"  # what training selects by and a record's metrics come from: a run's id holds no evaluation's settings
 
 
 def train(arguments: list[str]) -> None:
@@ -29,6 +32,9 @@ def train(arguments: list[str]) -> None:
         raise
     except ERRORS as error:
         raise explained(error, arguments, sweeps=True) from error
+    except ValueError as error:
+        raise_if_no_name(error, arguments)
+        raise
 
 
 def _job(node: DictConfig) -> None:
@@ -58,7 +64,7 @@ def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
     if sweeping:
         stopped(str(error), code)
         error.said = True
-        raise error  # Hydra goes on with the other jobs and raises the first such error at the end
+        raise error  # Hydra goes on with the other jobs and at the end names the first such one's settings
     raise SystemExit(stopped(str(error), code)) from error
 
 
@@ -68,14 +74,15 @@ def run(config: Config, isolated: bool) -> dict[str, Any]:
     from seqbench.engine.run import finished, ledger
     from seqbench.report.ledger import write_record
 
-    record = finished(config)
+    record, name = finished(config), class_of(config.evaluation)
     if record is not None and not config.force:
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
-        name = config.evaluation["_target_"].rpartition(".")[2].lower()
-        if name != "static":
+        if name != PLAIN:
             print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
         if not (ledger(config) / f"{run_id(config)}.json").exists():
             write_record(record, ledger(config))
+    elif name != PLAIN:
+        raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
     else:
         record = _run_now(config, isolated)
     print(summary(record))

@@ -48,3 +48,8 @@ def once(
     if found is None:
         raise DataError(f"{path} was removed while it was being prepared; prepare it again.")
     return found
+
+
+def say(line: str) -> None:
+    """Progress of a preparation, which may take minutes. On stdout, as training's: stderr is for what went wrong."""
+    print(line, flush=True)

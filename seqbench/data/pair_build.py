@@ -60,7 +60,9 @@ def ensure_pairs(
     found = None if force else open_pairs(corpus, settings, data_dir)
     if found is not None:
         if source not in (None, HUB):
-            _require_text(found, find_pairs(corpus, settings.languages, data_dir, source, progress), source)
+            texts = find_pairs(corpus, settings.languages, data_dir, source, progress)
+            progress(f"{corpus.name}: holding {found.path} against {source}")
+            _require_text(found, texts, source)
         return found
     path = place(corpus, settings, data_dir)
 

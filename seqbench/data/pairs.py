@@ -117,7 +117,8 @@ def open_pairs(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -
     """The prepared set, its files verified (each once a process); None if there is none of this version. Raises
     `DataError` for one that is damaged or cannot be read."""
     path = place(corpus, settings, data_dir)
-    mend = f"make it anew with `seqbench prepare task={corpus.name} data_dir={data_dir} force=true`"
+    command = f"seqbench prepare task={corpus.name} data_dir={data_dir} force=true"
+    mend = f"make it anew with `{command}` and the same task settings"
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
         if (manifest["format"], manifest["version"]) != (FORMAT, corpus.version):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -76,4 +77,5 @@ class Subwords:
 
 def surely_longer(line: str, n_pieces: int) -> bool:
     """Whether a line must have more than so many pieces, known before it is cut into them."""
-    return len(line) > _LONGEST * n_pieces and len(" ".join(line.split())) > _LONGEST * n_pieces
+    most = _LONGEST * n_pieces
+    return len(line) > most and len(" ".join(unicodedata.normalize("NFKC", line).split())) > most

@@ -55,8 +55,10 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
 def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
     """The record, with what `seqbench eval` found, according to the ledger, of a run of this id that came to the same
     numbers; where both tell of a split, the record does."""
-    path = ledger / f"{record['run_id']}.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        before = json.loads((ledger / f"{record['run_id']}.json").read_text())
+    except (OSError, ValueError):  # none yet, or one that a merge has torn: the new one mends it
+        before = {}
     if before.get("metrics") != record["metrics"] or "evaluations" not in before:
         return record
     kept = record.get("evaluations", {})

@@ -26,7 +26,6 @@ from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.state import Progress, Run, restore
 from seqbench.errors import ConfigError, RunError, UserError
-from seqbench.evaluation.static import Static
 from seqbench.network import Network, build_network, embedding_kind
 from seqbench.optim.groups import build_optimizer
 from seqbench.seq2seq import Seq2Seq, build_seq2seq
@@ -157,7 +156,6 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads)
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
-        _require_plain(run.evaluation)
         if world.leads:
             ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
@@ -167,14 +165,6 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
             return _train(config, run, folder)
     except OSError as error:
         raise _disk_error(error, folder) from error
-
-
-def _require_plain(evaluation: Any) -> None:
-    """What training selects by and a record holds as its metrics is the plain evaluation: its settings are all in the
-    run's id."""
-    if not isinstance(evaluation, Static):
-        name = type(evaluation).__name__.lower()
-        raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
 
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:

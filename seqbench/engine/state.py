@@ -14,6 +14,7 @@ from seqbench.engine.log import Log
 from seqbench.errors import UserError
 from seqbench.network import Network
 from seqbench.optim.groups import GroupedOptimizer
+from seqbench.report.ledger import same_data
 from seqbench.seq2seq import Seq2Seq
 from seqbench.tasks.task import Task
 from seqbench.types import State
@@ -94,10 +95,10 @@ def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") ->
     """Raise `UserError` unless the task's data are those that the checkpoint's run began with."""
     version = run.task.version
     begun = payload.get("task", version)  # earlier versions did not keep it
-    if begun != version:
+    if not same_data(begun, version):
         raise UserError(
             f"The run began with other data ({_said(begun)}) than are there now ({_said(version)}): name the folder "
-            f"of those as data_dir={otherwise}."
+            f"of those as data_dir=<folder>{otherwise}."
         )
 
 

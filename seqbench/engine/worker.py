@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         place.mkdir(parents=True, exist_ok=True)
         for old in place.glob("error-*.json"):
             old.unlink()
-        save(config, place / "config.yaml")
+        save(replace(config, source=None), place / "config.yaml")  # they find what is prepared, and need no other text
     except OSError as error:
         raise UserError(f"Cannot write {error.filename or place}: {error.strerror}.") from error
     command = [*worker_command(place / "config.yaml", config.train.nproc), "--while-stdin"]

@@ -42,7 +42,7 @@ class Dynamic:
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is between 0 and 1, not {decay}")
         if lr < 0 or eps <= 0:
-            raise ValueError(f"lr is at least 0 and eps above it, not {lr} and {eps}")
+            raise ValueError(f"lr is at least 0 and eps above 0, not {lr} and {eps}")
         if segment < 1 or statistics_segment < 1 or statistics_batch_size < 1:
             raise ValueError("segment, statistics_segment and statistics_batch_size are at least 1")
         self.lr, self.decay, self.eps, self.segment = lr, decay, eps, segment

@@ -54,7 +54,11 @@ class AWDLSTM(RecurrentStack):
         layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:
             initialise(layer, "uniform", None)
-        super().__init__(layers, dropout_hidden if n_layers > 1 else 0.0)
+        if n_layers == 1 and dropout_hidden > 0:
+            raise ValueError(
+                f"dropout_hidden={dropout_hidden} acts between layers; on the only one dropout_output acts"
+            )
+        super().__init__(layers, dropout_hidden)
         self.dropout_input, self.dropout_output = dropout_input, dropout_output
         self.dropout_recurrent = dropout_recurrent
         self.activation_weight, self.temporal_weight = activation_weight, temporal_weight

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.errors import UserError
+from seqbench.targets import class_of
 
 SPLITS = ("train", "valid", "test", "baseline")
 EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # beside the plain one; each has columns of its own
@@ -62,7 +63,7 @@ class Record:
 
     def model(self) -> str:
         """The name of the model's class, in lower case."""
-        return self.config["model"]["_target_"].rpartition(".")[2].lower()
+        return class_of(self.config["model"])
 
     def values(self) -> dict[str, float | None]:
         """Every number that a column may show, by its path: `test.nll`, `dynamic.test.nll`, `steps`."""
@@ -81,6 +82,12 @@ class Record:
             for split, found in splits.items():
                 numbers |= {f"{name}.{split}.{metric}": value for metric, value in found["metrics"].items()}
         return numbers
+
+
+def same_data(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two task versions name the same data. What one of them does not say, as earlier versions of the project
+    did not say all, tells them apart no more than a remark does."""
+    return all(one[key] == other[key] for key in one.keys() & other.keys() - {"remark"})
 
 
 def write_record(record: dict[str, Any], folder: Path) -> Path:

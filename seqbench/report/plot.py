@@ -69,6 +69,11 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
     axes.set_xlabel("training steps")
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
-    figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=3)
+    for columns in (3, 2, 1):
+        legend = figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
+        figure.draw_without_rendering()
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

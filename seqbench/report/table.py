@@ -11,7 +11,7 @@ from typing import Any
 from seqbench.errors import UserError, did_you_mean
 from seqbench.older import default_of
 from seqbench.report.declaration import TAGS, Column, Row, Table
-from seqbench.report.ledger import EVALUATIONS, Record
+from seqbench.report.ledger import EVALUATIONS, SPLITS, Record, same_data
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
 MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead
@@ -84,7 +84,7 @@ def select(records: list[Record], config: dict[str, Any]) -> list[Record]:
             by_seed[record.seed] = record
     found = sorted(by_seed.values(), key=lambda record: record.run_id)
     for record in found[1:]:
-        if record.task_version != found[0].task_version:
+        if not same_data(record.task_version, found[0].task_version):
             raise UserError(
                 f"The runs {found[0].run_id} and {record.run_id} have one config but different task versions "
                 f"({found[0].task_version} and {record.task_version}) and cannot be averaged; remove the older record."
@@ -146,9 +146,11 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     everywhere, so it is no mistake that none of the records has any."""
     if column.metric is None:
         return
-    kind = column.metric.partition(".")[0]
-    if kind in ("baseline", *EVALUATIONS):
-        records = [record for record in records if record.metrics.get(kind) or record.evaluations.get(kind)]
+    kind, _, path = column.metric.partition(".")
+    if kind == "baseline":
+        records = [record for record in records if record.metrics.get(kind)]
+    elif kind in EVALUATIONS and (split := path.partition(".")[0]) in SPLITS:
+        records = [record for record in records if split in record.evaluations.get(kind, {})]
     if not records:
         return
     valid = sorted({path for record in records for path in record.values()})
@@ -205,7 +207,7 @@ def _origin(table: Table, found: list[list[Record]], left_out: list[Record]) -> 
     ]
     if groups:
         commits = {(record.commit or "unknown")[:12] + ("+dirty" if record.dirty else "") for record in used}
-        tasks = {f"{record.task_version['name']} {record.task_version['version']}" for record in used}
+        tasks = {_data(record.task_version) for record in used}
         devices = {f"{record.device}, {record.n_processes} x {record.n_threads} threads" for record in used}
         versions = {f"{name} {record.versions[name]}" for record in used for name in record.versions}
         lines += [
@@ -232,3 +234,8 @@ def _same(a: Any, b: Any) -> bool:
 
 def _n_settings(record: Record) -> int:
     return sum(len(settings) if isinstance(settings, dict) else 1 for settings in record.config.values())
+
+
+def _data(version: dict[str, Any]) -> str:
+    remark = f" ({version['remark']})" if "remark" in version else ""
+    return f"{version['name']} {version['version']}{remark}"

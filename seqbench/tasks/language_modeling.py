@@ -16,6 +16,7 @@ import numpy as np
 
 from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.corpus import Corpus
+from seqbench.data.once import say
 from seqbench.data.stream import EvaluationStream, TokenStream
 from seqbench.evaluation.scoring import Sums, perplexity, score
 from seqbench.network import Network
@@ -46,7 +47,7 @@ class LanguageModeling(Task):
                 raise ValueError(f"task.{name} must be positive, not {value}")
         if not 0 <= data_seed < 1 << 64:
             raise ValueError(f"task.data_seed is between 0 and 2^64 - 1, not {data_seed}")
-        prepared = ensure_prepared(self.corpus, data_dir, source, _say)
+        prepared = ensure_prepared(self.corpus, data_dir, source, say)
         eos = prepared.vocabulary.index(self.corpus.tokenizer.start)
         self.bptt = bptt
         self.ids = {split: prepared.ids(split) for split in ("train", "valid", "test")}
@@ -62,7 +63,7 @@ class LanguageModeling(Task):
     @classmethod
     def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
         """Prepare the corpus, anew if `force`, and say what there is."""
-        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source, _say)
+        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source, say)
         counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
         return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
 
@@ -106,8 +107,3 @@ class LanguageModeling(Task):
     def unit(self, nll: float) -> dict[str, float]:
         """The metric in which the literature reports nats a token."""
         return {"ppl": perplexity(nll)}
-
-
-def _say(line: str) -> None:
-    """Progress of a preparation, which may take minutes. On stdout, as training's: stderr is for what went wrong."""
-    print(line, flush=True)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from seqbench.data.buckets import Buckets, InOrder
+from seqbench.data.once import say
 from seqbench.data.pair_build import ensure_pairs
 from seqbench.data.pairs import SCORED, SIDES, PairSettings
 from seqbench.data.parallel import ParallelCorpus
@@ -60,7 +61,7 @@ class Translation(Task):
                 raise ValueError(f"task.{name} is at least 1, not {number}")
         languages = (source_language, target_language)
         settings = PairSettings(languages, vocabulary_size, subword, max_pieces, max_ratio, tokenized)
-        self.pairs = ensure_pairs(self.corpus, settings, data_dir, source)
+        self.pairs = ensure_pairs(self.corpus, settings, data_dir, source, progress=say)
         self.tokenized = tokenized
         lengths = {split: 1 + np.maximum(*(self.pairs.lengths(split, side) for side in SIDES)) for split in SPLITS}
         self.index: dict[str, Buckets | InOrder] = {
@@ -69,7 +70,6 @@ class Translation(Task):
             "test": InOrder(lengths["test"], eval_batch_tokens),
         }
         n_pieces = len(self.pairs.subwords)
-        version, as_published = self.corpus.version, self.pairs.published(self.corpus.n_pairs)
         self.io = TaskIO(
             n_outputs=n_pieces,
             n_tokens=n_pieces,
@@ -81,12 +81,14 @@ class Translation(Task):
         )
         self.version = {
             "name": self.corpus.name,
-            "version": version if as_published else f"{version} (not the published pairs)",
+            "version": self.corpus.version,
             "data_sha256": self.pairs.sha256,
             "subwords_sha256": self.pairs.subwords.sha256,
             "subwords": f"{subword} {n_pieces}, {self.pairs.manifest['normalisation']}, bytes for what is unknown",
             "n_train": self.pairs.manifest["splits"]["train"]["n_pairs"],
         }
+        if not self.pairs.published(self.corpus.n_pairs):
+            self.version["remark"] = "not the published pairs"
         self.baseline: dict[str, float] = {}
 
     @classmethod
@@ -96,7 +98,7 @@ class Translation(Task):
         languages = (settings["source_language"], settings["target_language"])
         names = ("vocabulary_size", "subword", "max_pieces", "max_ratio", "tokenized")
         asked = PairSettings(languages, **{name: settings[name] for name in names})
-        pairs = ensure_pairs(cls.corpus, asked, data_dir, source, force or source is not None, print)
+        pairs = ensure_pairs(cls.corpus, asked, data_dir, source, force or source is not None, say)
         splits = pairs.manifest["splits"]
         counts = " / ".join(f"{splits[split]['n_pairs']:,}" for split in SPLITS)
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in splits["train"]["skipped"].items())

@@ -11,6 +11,7 @@ from seqbench.engine import run as engine_run
 from seqbench.engine.distributed import World
 from seqbench.engine.state import restore
 from seqbench.errors import UserError
+from seqbench.report.ledger import same_data
 
 
 def test_other_data_are_refused():
@@ -19,6 +20,13 @@ def test_other_data_are_refused():
     said = r"other data \(name text8, version 1, data_sha256 aaaaaaaaaaaa\) than are there now \(.*bbbbbbbbbbbb\): name"
     with pytest.raises(UserError, match=said):
         restore(run, payload)
+
+
+def test_a_remark_or_a_key_that_is_not_there_names_no_other_data():
+    now = {"name": "pairs", "version": 1, "data_sha256": "a" * 64, "n_train": 400, "remark": "not the published pairs"}
+    assert same_data({"name": "pairs", "version": 1, "data_sha256": "a" * 64}, now)
+    assert same_data({**now, "remark": "of old"}, now)
+    assert not same_data({**now, "n_train": 401}, now)
 
 
 def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
@@ -35,6 +43,8 @@ def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
     evaluate([f"run={name}", *places])
     capsys.readouterr()
     monkeypatch.setattr(engine_run, "build_task", of_other_data)
-    with pytest.raises(UserError, match=r"The run began with other data .*: name the folder of those as data_dir=\.$"):
+    with pytest.raises(
+        UserError, match=r"The run began with other data .*: name the folder of those as data_dir=<folder>\.$"
+    ):
         evaluate([f"run={name}", *places])
     assert capsys.readouterr().out == ""

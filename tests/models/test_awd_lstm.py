@@ -125,6 +125,7 @@ def test_the_published_size():
     ("setting", "sentence"),
     [
         ({"n_layers": 0}, "n_layers is at least 1, not 0"),
+        ({"n_layers": 1}, "dropout_hidden=0.25 acts between layers; on the only one dropout_output acts"),
         ({"dropout_hidden": 1.0}, "dropout_hidden is at least 0 and below 1, not 1.0"),
         ({"dropout_recurrent": -0.1}, "dropout_recurrent is at least 0 and below 1, not -0.1"),
     ],

@@ -63,6 +63,25 @@ def test_a_partial_row_is_drawn_unless_its_model_went_on(results, make_record):
         assert ("the model (2 seeds)" in path.read_text()) != drawn
 
 
+@pytest.mark.parametrize("length", [10, 25, 60])
+def test_the_legend_fits_into_the_figure(results, make_record, length, monkeypatch):
+    from matplotlib.figure import Figure
+
+    place = []
+    save = Figure.savefig
+
+    def measured(figure, *arguments, **settings):
+        save(figure, *arguments, **settings)
+        place.append((figure.legends[0].get_window_extent(), figure.bbox))
+
+    monkeypatch.setattr(Figure, "savefig", measured)
+    rows = [{"label": f"{number:0{length}}", "experiment": "copy/model"} for number in range(4)]
+    (results / "tables.yaml").write_text(yaml.safe_dump({"tables": [{**DECLARED["tables"][0], "rows": rows}]}))
+    build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record))
+    ((legend, figure),) = place
+    assert 0 <= legend.x0 < legend.x1 <= figure.width
+
+
 def test_drawing_again_changes_nothing(results, make_record):
     compose, texts = compose_for(make_record), []
     for _ in range(2):

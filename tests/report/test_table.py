@@ -221,6 +221,22 @@ def test_a_misspelt_metric_of_an_evaluation_is_refused_where_it_was_made(record,
         fill(table(Row("LSTM", "x"), columns=columns), [having], lambda *_: config)
 
 
+def test_an_evaluation_of_another_split_is_a_dash(record, config):
+    """What is tuned on valid comes before test."""
+    item = replace(record("aaa"), evaluations={"cache": {"valid": {"metrics": {"ppl": 2.0}, "settings": {}}}})
+    columns = [Column("Cache", metric="cache.test.ppl", format=".4f")]
+    assert fill(table(Row("LSTM", "x"), columns=columns), [item], lambda *_: config).rows[0][1].text == "–"
+
+
+def test_seeds_of_earlier_versions_are_averaged_where_the_data_are_the_same(record, config):
+    records = [record("aaa", seed=0), record("bbb", seed=1)]
+    records[1].task_version["remark"] = "not the published pairs"
+    columns = [Column("Loss", metric="test.nll", format=".2f")]
+    grid = fill(table(Row("LSTM", "x"), columns=columns), records, lambda *_: config)
+    assert grid.rows[0][1].text == "0.02 ± 0.00 (n=2)"
+    assert any("(not the published pairs)" in line for line in grid.origin)
+
+
 def test_a_missing_baseline_is_a_dash(record, config):
     item = record("aaa")
     item.metrics["baseline"] = {}

@@ -73,6 +73,7 @@ def test_the_version_tells_data_and_subwords_apart(task, raw, tmp_path):
     assert other.version["subwords_sha256"] != task.version["subwords_sha256"]
     assert other.version["data_sha256"] != task.version["data_sha256"]
     assert make(tmp_path, raw, data_seed=3).version == make(tmp_path, raw).version
+    assert task.version["remark"] == "not the published pairs"
 
 
 SMALL = [
@@ -103,6 +104,7 @@ def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
     asked = settings(raw, tmp_path, "train.max_steps=400", "train.eval_every=100")
     code, said, wrong = seqbench("train", *asked)
     assert code == 0, wrong
+    assert "multi30k_ende: holding " in said  # the prepared set, against the source that is given again
     run = run_of(tmp_path).name
     code, said, wrong = seqbench("eval", f"run={run}", "evaluation=beam", "split=train")
     assert (code, said) == (2, "") and "translates split=valid or test, not train" in wrong
@@ -136,17 +138,17 @@ def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
 
 def test_resumed_equals_uninterrupted(seqbench_in, raw, tmp_path):
     states = []
-    for name, stops in (("whole", [12]), ("parts", [5, 12])):
+    for name, times in (("whole", 1), ("parts", 2)):
         place = tmp_path / name
         place.mkdir()
-        for index, _ in enumerate(stops):
+        for index in range(times):
             asked = settings(
                 raw, tmp_path, "train.max_steps=12", "train.eval_every=6", "log.every=1", "checkpoint.every=1"
             )
             code, _, wrong = seqbench_in(place, "train", *asked)
             assert code == 0, wrong
             folder = run_of(place)
-            if index < len(stops) - 1:  # as if it had been killed after step 11
+            if index < times - 1:  # as if it had been killed after step 11
                 (folder / "record.json").unlink()
                 newest = sorted((folder / "checkpoints").glob("step-*.pt"))[-1]
                 newest.unlink()

@@ -6,6 +6,10 @@ The root is found without a graph; f is applied to it once more with one, which 
 vector-Jacobian products, and the last step to the parameters. So memory does not grow with the solvers' steps. What
 goes on is that last application, f(z*), in training and evaluation alike.
 
+f may have several fixed points. Which one is found then depends on the solver, and on whether a sequence is solved at
+once, as in training, or position by position, as a translation is. Where the Jacobian's loss makes f contract, there is
+one.
+
 Shapes: B batch; z is (B, ...).
 """
 

@@ -1,7 +1,9 @@
 """Solvers of z = f(z) for a batch of independent problems: plain iteration, Anderson acceleration, Broyden's method.
 
 Each row of the batch is a problem of its own: it stops by its own residual, and its answer and its number of
-evaluations do not depend on the rows beside it. f maps all rows at once, those that have stopped too, in vain.
+evaluations do not depend on the rows beside it. f maps all rows at once, those that have stopped too, in vain. The a_i,
+what B is made of and the iterate that is chosen are a whole row's: where a sequence has not converged, a position feels
+a little of the later ones.
 
     plain     z <- f(z)
     anderson  z <- sum_i a_i f(z_i) over the last M iterates, a = argmin |sum_i a_i g_i|, sum a = 1      (Anderson 1965;
