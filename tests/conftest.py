@@ -3,7 +3,6 @@
 import ctypes
 import functools
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import real_data as real_data_files
 import torch
+import warm
 
 from seqbench.models.cells import gated, native
 from seqbench.optim import native as adafactor
@@ -18,6 +18,7 @@ from seqbench.optim import native as adafactor
 ROOT = Path(__file__).parents[1]
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2  # linux/prctl.h, linux/capability.h
 torch.set_num_threads(1)
+os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}  # of what the tests start
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before anything imports triton
 
@@ -39,30 +40,26 @@ def real_data() -> Path:
 def seqbench_in():
     """`seqbench_in(folder, *arguments)` runs the command line there: (exit code, stdout, stderr).
 
-    `env` is set on top of the environment (None: unset). `obeys_permissions`: without root's right to pass over them.
-    `largest_file`: in bytes; a longer write fails.
+    `apart`: as `python -m seqbench` instead of a fork of a warm process, as is all with `obeys_permissions`, without
+    root's right to pass over them; joblib starts no jobs in a fork. `largest_file`: in bytes; a longer write fails.
     """
 
-    def call(folder: Path, *arguments: str, obeys_permissions=False, largest_file=None, **env: str | None):
-        def before_start():
-            if obeys_permissions:
-                libc = ctypes.CDLL(None)
-                for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-                    libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-            if largest_file is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    def call(folder: Path, *arguments: str, apart=False, obeys_permissions=False, largest_file=None):
+        if not apart and not obeys_permissions:
+            return warm.call(folder, arguments, largest_file)
 
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env}
-        environment = {name: value for name, value in environment.items() if value is not None}
-        command = [sys.executable, "-m", "seqbench", *arguments]
+        def before_start():
+            libc = ctypes.CDLL(None)
+            for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
+                libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "seqbench", *arguments],
             cwd=folder,
-            env=environment,
             capture_output=True,
             text=True,
             timeout=240,
-            preexec_fn=before_start if obeys_permissions or largest_file is not None else None,
+            preexec_fn=before_start if obeys_permissions else None,
         )
         return done.returncode, done.stdout, done.stderr
 

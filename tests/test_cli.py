@@ -4,22 +4,22 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import small_run
 import torch
 from filelock import FileLock
+from said import run_id
 
 from seqbench.engine.checkpoint import Checkpoints
 
-ROOT = Path(__file__).parents[1]
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2"]
 
 
-def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
+def test_train_skip_show_eval_and_list(seqbench, tmp_path):
     code, said, errors = seqbench("train", *SMALL)
     assert code == 0, errors
     assert "Memoryless baseline" in said
@@ -32,7 +32,9 @@ def test_train_skip_show_eval_list_and_table(seqbench, tmp_path):
     assert code == 0, errors
     assert json.loads(said)["metrics"] == record["metrics"]["test"]
     config = tmp_path / "outputs" / name / "config.yaml"
-    config.write_text(config.read_text().replace("  vocab_chunk: null\n", ""))  # as a version without it saved it
+    whole = config.read_text()
+    config.write_text(whole.replace("  vocab_chunk: null\n", ""))  # as a version without it saved it
+    assert len(config.read_text()) < len(whole)
     assert seqbench("eval", f"run={name}")[1] == said
     assert f"run {name}  copy/scornn  seed 0  accuracy " in seqbench("list")[1]
     code, _, errors = seqbench("eval", f"run={name}", "split=tset")
@@ -60,56 +62,78 @@ def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
     assert (again["metrics"], again["evaluations"]) == (whole["metrics"], evaluations)
 
 
-def test_an_evaluation_goes_to_the_ledger_of_its_run(seqbench, tmp_path, real_data):
-    small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=1"]
-    place = [f"source={real_data / 'ptb'}", "data_dir=data"]
-    assert seqbench("train", *small, *place, "task.eval_window=1000", "results_dir=elsewhere")[0] == 0
-    (path,) = (tmp_path / "elsewhere" / "runs").glob("*.json")
-    assert seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)[0] == 0
-    assert "frequency" in json.loads(path.read_text())["evaluations"]
-    assert not (tmp_path / "results").exists()
-
-
-def test_evaluations_go_into_the_record_under_their_names(seqbench, tmp_path, real_data):
-    place = [f"source={real_data / 'ptb'}", "data_dir=data"]
-    small = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
-    code, _, errors = seqbench("train", *small, *place, "head=adaptive", "head.div_value=2", "task.eval_window=1000")
+@pytest.fixture(scope="module")
+def finished_words(tmp_path_factory, seqbench_in, real_data):
+    """A folder with a run on Penn Treebank whose ledger is not where the settings have it."""
+    place = tmp_path_factory.mktemp("words")
+    settings = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
+    settings += ["head=adaptive", "head.div_value=2", "task.eval_window=1000", f"data_dir={place / 'data'}"]
+    settings += [f"source={real_data / 'ptb'}", "results_dir=elsewhere"]
+    code, _, errors = seqbench_in(place, "train", *settings)
     assert code == 0, errors
-    (path,) = (tmp_path / "results" / "runs").glob("*.json")
-    plain = json.loads(path.read_text())["metrics"]
+    return place
+
+
+@pytest.fixture
+def words(finished_words, tmp_path):
+    """A copy of that: (the run's id, the run's folder, its record in the ledger)."""
+    shutil.copytree(finished_words, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("data"))
+    (kept,) = tmp_path.glob("elsewhere/runs/*.json")
+    return kept.stem, tmp_path / "outputs" / kept.stem, kept
+
+
+def test_evaluations_go_into_the_record_under_their_names(seqbench, words, tmp_path):
+    name, folder, kept = words
+    plain = json.loads(kept.read_text())["metrics"]
     for evaluation in (["frequency"], ["cache", "evaluation.size=5"]):
-        settings = [f"evaluation={evaluation[0]}", *evaluation[1:], "split=valid"]
-        code, said, errors = seqbench("eval", f"run={path.stem}", *settings, *place)
+        code, said, errors = seqbench(
+            "eval", f"run={name}", f"evaluation={evaluation[0]}", *evaluation[1:], "split=valid"
+        )
         assert code == 0, errors
-        record = json.loads(path.read_text())
+        record = json.loads(kept.read_text())
+        assert (folder / "record.json").read_bytes() == kept.read_bytes()
         assert record["metrics"] == plain  # of another kind, and so elsewhere
         found = record["evaluations"][evaluation[0]]["valid"]
-        assert json.loads(said) == {"run_id": path.stem, "split": "valid", **found}
+        assert json.loads(said) == {"run_id": name, "split": "valid", **found}
         assert found["category"] == {"frequency": "static", "cache": "cache"}[evaluation[0]]
         assert found["context"] and found["memory"] and found["step"] == 2
     assert record["evaluations"]["frequency"]["valid"]["metrics"]["nll"] == pytest.approx(plain["valid"]["nll"])
     assert record["evaluations"]["cache"]["valid"]["settings"] == {"size": 5, "weight": 0.1, "sharpness": 1.0}
-    own = next(tmp_path.glob("outputs/*/record.json"))
-    own.write_text(json.dumps({**record, "evaluations": {}}))  # as where the ledger comes from elsewhere
-    assert seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)[0] == 0
-    assert json.loads(path.read_text()) == record
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_only_one_of_two_records_tells_is_kept(seqbench, words):
+    name, folder, kept = words
+    frequency = ["eval", f"run={name}", "evaluation=frequency", "split=valid"]
+    assert seqbench(*frequency)[0] == 0
+    record, own = json.loads(kept.read_text()), folder / "record.json"
+    record["evaluations"]["cache"] = {"valid": record["evaluations"]["frequency"]["valid"]}
+    kept.write_text(json.dumps(record))  # as where the ledger comes from elsewhere
+    assert seqbench(*frequency)[0] == 0
+    assert json.loads(kept.read_text()) == record
+    assert own.read_bytes() == kept.read_bytes()
+    kept.write_text("<<<<<<< HEAD\n{}")  # as a merge leaves it
+    assert seqbench(*frequency)[0] == 0
+    assert json.loads(kept.read_text()) == record
     own.unlink()
-    code, _, errors = seqbench("eval", f"run={path.stem}", "evaluation=frequency", "split=valid", *place)
-    assert (code, errors) == (0, f"Run {path.stem} has not finished: no record keeps this.\n")
-    own.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-    assert path.read_bytes() == next(tmp_path.glob("outputs/*/record.json")).read_bytes()
+    code, _, errors = seqbench(*frequency)
+    assert (code, errors) == (0, f"Run {name} has not finished: no record keeps this.\n")
 
 
-def test_an_evaluation_that_is_not_finite_fails(seqbench, tmp_path):
-    assert seqbench("train", *SMALL)[0] == 0
-    (best,) = tmp_path.glob("outputs/*/checkpoints/best-*.pt")
+def test_an_evaluation_that_is_not_finite_fails(seqbench, words):
+    name, folder, kept = words
+    (best,) = folder.glob("checkpoints/best-*.pt")
     payload = torch.load(best, weights_only=True)
     for weight in payload["network"].values():
         weight.fill_(math.nan)
     Checkpoints(best.parent, print).save(payload, step=5, best=True)
-    code, said, errors = seqbench("eval", f"run={best.parents[1].name}")
+    before = kept.read_bytes(), (folder / "record.json").read_bytes()
+    code, said, errors = seqbench("eval", f"run={name}", "evaluation=frequency")
     assert (code, said) == (1, ""), errors
-    assert errors == "seqbench: The nll on test is not finite (nan): nothing is kept of this evaluation.\n"
+    assert re.fullmatch(
+        r"seqbench: The \w+ on test is not finite \(nan\): nothing is kept of this evaluation.\n", errors
+    )
+    assert (kept.read_bytes(), (folder / "record.json").read_bytes()) == before
 
 
 def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_path):
@@ -121,7 +145,7 @@ def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_pat
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["one", "two"])
 def test_a_mistake_in_a_sweep_stops_no_other_run(seqbench, tmp_path, launcher):
-    code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4")
+    code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4", apart=True)
     assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1, errors
     assert errors.count("seqbench: model: n_negative is between 0 and hidden_size=8, not 99.\n") == 1
     assert code == 2
@@ -139,9 +163,12 @@ def test_what_eval_cannot_write_it_says_before_it_measures(seqbench, tmp_path):
 def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
     code, _, errors = seqbench("train", *SMALL, "seed=1")
     assert code == 0, errors
+    (done,) = (tmp_path / "outputs").glob("*/record.json")
+    before = done.stat().st_mtime_ns
     jobs = ["train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SMALL, "seed=0,1,2"]
-    code, said, errors = seqbench(*jobs)
+    code, said, errors = seqbench(*jobs, apart=True)
     assert code == 0, errors
+    assert done.stat().st_mtime_ns == before
     assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 3
     code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1,2")
     assert code == 0, errors
@@ -149,8 +176,7 @@ def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
 
 
 def test_a_sweep_leaves_a_run_that_another_process_has_to_it_and_runs_the_others(seqbench, tmp_path):
-    code, said, _ = seqbench("show", *SMALL, "seed=1")
-    busy = re.search(r"\b[0-9a-f]{12}\b", said).group()
+    busy = run_id(seqbench, *SMALL, "seed=1")
     (tmp_path / "outputs" / busy).mkdir(parents=True)
     with FileLock(tmp_path / "outputs" / busy / "lock"):
         code, _, errors = seqbench("train", "-m", *SMALL, "seed=1,2")
@@ -162,7 +188,7 @@ def test_a_sweep_leaves_a_run_that_another_process_has_to_it_and_runs_the_others
 
 def test_completion():
     def ask(line):
-        env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line)), "PYTHONPATH": str(ROOT)}
+        env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
         command = [sys.executable, "-m", "seqbench", "-sc", "query=bash"]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
 

@@ -74,7 +74,7 @@ def test_two_processes_on_one_run(seqbench, tmp_path):
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory, seqbench_in):
-    """A folder with a run of SMALL that has finished, and the run's folder."""
+    """A folder in which a run of SMALL has finished."""
     place = tmp_path_factory.mktemp("finished")
     code, _, errors = seqbench_in(place, "train", *SMALL)
     assert code == 0, errors
@@ -122,9 +122,10 @@ def test_every_checkpoint_truncated(seqbench, unfinished_run):
 
 
 def test_a_refused_command_with_force_loses_nothing(seqbench, unfinished_run):
-    before = sorted(left(unfinished_run))
-    assert seqbench("train", *SMALL, "force=true", "results_dir=/dev/null/x")[0] == 2
-    assert sorted(left(unfinished_run)) == before
+    before = {path: path.read_bytes() for path in left(unfinished_run)}
+    code, _, said = seqbench("train", *SMALL, "force=true", "results_dir=/dev/null/x")
+    assert (code, one_sentence(said)) == (2, "Cannot write /dev/null/x/runs: Not a directory.")
+    assert {path: path.read_bytes() for path in left(unfinished_run)} == before
 
 
 def test_a_full_disk(seqbench, tmp_path):

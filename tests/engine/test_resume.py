@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
 TINY = [
     "task=copy",
     "task.delay=20",
@@ -24,16 +23,13 @@ TINY = [
     "train.max_steps=30",
     "train.eval_every=10",
     "log.every=1",
-    "checkpoint.every=4",
+    "checkpoint.every=2",
 ]
 
 
 def start(arguments, cwd):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "seqbench", "train", *arguments]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
 
 
 def finish(arguments, cwd):
@@ -83,7 +79,9 @@ def compare(arguments, tmp_path, times) -> Path:
     (tmp_path / "killed").mkdir()
     whole = finish(arguments, tmp_path / "whole")
     assert kill_at_random(arguments, tmp_path / "killed", times, seed=1) == times
-    assert_same_run(whole, finish(arguments, tmp_path / "killed"))
+    resumed = finish(arguments, tmp_path / "killed")
+    assert state(resumed, "step")["progress"]["n_resumed"] >= 1  # to start over each time would come to the same
+    assert_same_run(whole, resumed)
     return whole
 
 
@@ -97,9 +95,9 @@ def test_kills_of_a_copy_run(tmp_path, times):
 
 @TIMES
 def test_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data, times):
-    arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=200", "task.bptt=5"]
+    arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=60", "task.bptt=5"]
     arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "network.d_embed=8", "model.dropout=0.5"]
-    arguments += ["train.eval_every=50", "log.every=1", "checkpoint.every=3", "task.eval_window=5000"]
+    arguments += ["train.eval_every=30", "log.every=1", "checkpoint.every=3", "task.eval_window=500"]
     arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
     compare(arguments, tmp_path, times)
 
@@ -213,12 +211,12 @@ def test_accumulating_equals_a_larger_batch(tmp_path, nproc):
     assert whole[1] == pytest.approx(parts[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("rows", [3, 4])
-def test_one_process_equals_two_with_a_loss_of_the_models_own(tmp_path, rows):
-    settings = [*(one for one in TINY if not one.startswith("model.")), f"task.batch_size={rows}", "train.max_steps=4"]
+def test_one_process_equals_two_with_a_loss_of_the_models_own(tmp_path):
+    """Three rows: the processes have unequal shares."""
+    settings = [*(one for one in TINY if not one.startswith("model.")), "task.batch_size=3", "train.max_steps=4"]
     settings += ["model=awd_lstm", "model.hidden_size=8", "model.activation_weight=200"]
     settings += [f"model.dropout_{place}=0" for place in ("input", "hidden", "output", "recurrent")]
     one, two = (losses_and_norms([*settings, f"train.nproc={nproc}"], tmp_path / str(nproc)) for nproc in (1, 2))
     assert len(one[0]) == 4
     assert one[0] == pytest.approx(two[0], rel=1e-6)
-    assert one[1] == pytest.approx(two[1], rel=1e-4)
+    assert one[1] == pytest.approx(two[1], rel=1e-5)  # a share counted wrongly changes it by 1e-4

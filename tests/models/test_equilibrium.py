@@ -122,9 +122,9 @@ def test_the_jacobians_loss():
         z = step(z, memory).detach()
     jacobian = torch.autograd.functional.jacobian(lambda z: step(z, memory), z).reshape(48, 48)
     torch.manual_seed(0)
-    losses = [float(model(x)[2].detach()) for _ in range(1000)]
+    losses = [float(model(x)[2].detach()) for _ in range(300)]
     expected = 2 * float(jacobian.square().sum()) / 48
-    assert sum(losses) / len(losses) == pytest.approx(expected, rel=0.05)  # 1,000 draws of about 30 % each
+    assert sum(losses) / len(losses) == pytest.approx(expected, rel=0.1)  # 300 draws of about 40 % each
     torch.manual_seed(0)
     model(x)[2].backward()
     assert model.block.recur.weight.grad.abs().max() > 0 and model.block.inject.weight.grad.abs().max() > 0
