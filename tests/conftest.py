@@ -30,6 +30,15 @@ def _compiled() -> None:
         library()
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was():
+    """A run within a test's own process sets these for all of it."""
+    yield
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
+    torch.set_deterministic_debug_mode("default")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of all real data, which has the Penn Treebank."""

@@ -5,13 +5,12 @@ CHANGELOG, then write the file anew with `python tests/test_golden.py`.
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 import real_data
+import warm
 
 FILE = Path(__file__).with_name("golden_losses.json")
 COMMON = ["train.max_epochs=null", "train.max_steps=5", "log.every=1", "train.threads=1", "train.device=cpu"]
@@ -62,10 +61,10 @@ RUNS = {  # without dropout, whose masks other machines draw otherwise
 }
 
 
-def losses(name: str, source: Path | None, folder: Path) -> list[float]:
-    place = [f"source={source}", "task.eval_window=2000", f"data_dir={folder}"] if name.startswith("ptb") else []
-    command = [sys.executable, "-m", "seqbench", "train", *RUNS[name], *COMMON, *place]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=280)
+def losses(name: str, source: Path | None, folder: Path, data: Path) -> list[float]:
+    place = (f"source={source}", "task.eval_window=500", f"data_dir={data}") if name.startswith("ptb") else ()
+    code, _, errors = warm.call(folder, ("train", *RUNS[name], *COMMON, *place))
+    assert code == 0, errors
     rows = next(folder.glob("outputs/*/metrics.jsonl")).read_text().splitlines()
     return [row["loss"] for row in map(json.loads, rows) if "loss" in row]
 
@@ -80,12 +79,17 @@ RUNS["copy-gru-adafactor-reference"] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.mark.parametrize("name", RUNS)
-def test_golden_losses(name, tmp_path, request):
+def test_golden_losses(name, tmp_path, data, request):
     source = request.getfixturevalue("real_data") / "ptb" if name.startswith("ptb") else None
     # other machines multiply in another order: 5 steps let the last bits grow to about 1e-6
     expected = json.loads(FILE.read_text())[name.removesuffix("-reference")]  # no backend changes results
-    assert losses(name, source, tmp_path) == pytest.approx(expected, rel=1e-5)
+    assert losses(name, source, tmp_path, data) == pytest.approx(expected, rel=1e-5)
 
 
 def main() -> None:
@@ -95,7 +99,7 @@ def main() -> None:
         if name.endswith("-reference"):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = losses(name, source, Path(folder))
+            found[name] = losses(name, source, Path(folder), Path(folder))
         print(name, found[name])
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 

@@ -18,7 +18,7 @@ FORKS.set_forkserver_preload(
 )
 
 
-def call(folder: Path, arguments: tuple[str, ...], largest_file: int | None) -> tuple[int, str, str]:
+def call(folder: Path, arguments: tuple[str, ...], largest_file: int | None = None) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `seqbench <arguments>` in `folder`."""
     with tempfile.TemporaryDirectory() as place:
         said = [Path(place, name) for name in ("stdout", "stderr")]
