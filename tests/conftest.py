@@ -49,12 +49,13 @@ def real_data() -> Path:
 def seqbench_in():
     """`seqbench_in(folder, *arguments)` runs the command line there: (exit code, stdout, stderr).
 
-    `apart`: as `python -m seqbench` instead of a fork of a warm process, as is all with `obeys_permissions`, without
-    root's right to pass over them; joblib starts no jobs in a fork. `largest_file`: in bytes; a longer write fails.
+    `apart`: as `python -m seqbench` instead of a fork of a warm process, as is all with `env`, set on top of the
+    environment (None: unset), and with `obeys_permissions`, without root's right to pass over them; joblib starts no
+    jobs in a fork. `largest_file`: in bytes; a longer write fails.
     """
 
-    def call(folder: Path, *arguments: str, apart=False, obeys_permissions=False, largest_file=None):
-        if not apart and not obeys_permissions:
+    def call(folder: Path, *arguments: str, apart=False, obeys_permissions=False, largest_file=None, **env: str | None):
+        if not apart and not obeys_permissions and not env:
             return warm.call(folder, arguments, largest_file)
 
         def before_start():
@@ -65,6 +66,7 @@ def seqbench_in():
         done = subprocess.run(
             [sys.executable, "-m", "seqbench", *arguments],
             cwd=folder,
+            env={name: value for name, value in {**os.environ, **env}.items() if value is not None},
             capture_output=True,
             text=True,
             timeout=240,

@@ -1,6 +1,8 @@
-"""What a refused command says and leaves."""
+"""What a command says and leaves."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 
 def one_sentence(said: str) -> str:
@@ -16,3 +18,14 @@ def left(folder: Path) -> list[Path]:
 
 def run_id(seqbench, *settings: str) -> str:
     return seqbench("show", *settings)[1].splitlines()[0].removeprefix("run_id: ").strip("'")
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Those of the metrics.jsonl of the only run below `folder`."""
+    (path,) = folder.rglob("metrics.jsonl")
+    return [json.loads(row) for row in path.read_text().splitlines()]
+
+
+def losses(folder: Path) -> list[float]:
+    """Of each step that `rows` tells of."""
+    return [row["loss"] for row in rows(folder) if "loss" in row]

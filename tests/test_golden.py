@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import real_data
+import said
 import warm
 
 FILE = Path(__file__).with_name("golden_losses.json")
@@ -65,8 +66,7 @@ def losses(name: str, source: Path | None, folder: Path, data: Path) -> list[flo
     place = (f"source={source}", "task.eval_window=500", f"data_dir={data}") if name.startswith("ptb") else ()
     code, _, errors = warm.call(folder, ("train", *RUNS[name], *COMMON, *place))
     assert code == 0, errors
-    rows = next(folder.glob("outputs/*/metrics.jsonl")).read_text().splitlines()
-    return [row["loss"] for row in map(json.loads, rows) if "loss" in row]
+    return said.losses(folder)
 
 
 RUNS |= {

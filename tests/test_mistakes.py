@@ -104,7 +104,6 @@ COMMAND_LINE = [
         "network.tied=true: seqbench.heads.squared_error.SquaredError cannot share an embedding's weights.",
     ),
     ("train seed=20261121", "seed is at least 0 and below 1,048,576, not 20261121."),
-    ("train model=gru model.n_negative=4", "model.n_negative is not a setting of what is chosen here."),
     ("train task=adding head=softmax", "Softmax is a head for classes, and this task's outputs are real numbers."),
     ("train head=squared_error", "SquaredError is a head for real numbers, and this task's outputs are classes."),
     ("train model=lstm model.n_layers=0", "model.n_layers is at least 1, not 0."),

@@ -1,20 +1,16 @@
 """Dashboards mirror metrics.jsonl and never stop a run."""
 
-import json
 import socket
 import time
 
 import pytest
 import small_run
+from said import rows
 
 from seqbench.engine.mirror import Guarded, flat
 
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2", "log.every=1"]
 NO_LOGIN = {"WANDB_API_KEY": None, "WANDB_MODE": None, "NETRC": "/dev/null"}
-
-
-def rows(folder):
-    return [json.loads(row) for row in next(folder.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
 
 
 def test_an_error_is_said_once_and_stops_nothing():

@@ -1,6 +1,5 @@
 """Killed and resumed equals uninterrupted: the same weights and the same metrics.jsonl, byte for byte."""
 
-import json
 import os
 import random
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from said import rows
 
 TINY = [
     "task=copy",
@@ -154,8 +154,7 @@ def test_kills_of_an_equilibrium_model(tmp_path, nproc):
 
 def rows_of(arguments, cwd):
     cwd.mkdir()
-    rows = (finish(arguments, cwd) / "metrics.jsonl").read_text().splitlines()
-    return [json.loads(row) for row in rows]
+    return rows(finish(arguments, cwd))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import small_run
+from said import losses, rows
 
 from seqbench.compose import composed
 from seqbench.engine import worker as engine_worker
@@ -34,16 +35,14 @@ def record(folder):
 @pytest.mark.parametrize("model", ["scornn", "lstm", "gru", "deq_transformer", "deq_trellisnet"])
 def test_bfloat16_stays_near_float32(seqbench, tmp_path, model):
     own = [setting for setting in SMALL if model == "scornn" or not setting.startswith("model.")]
-    losses = []
+    found = []
     for precision in ("fp32", "bf16"):
         settings = [*own, f"model={model}", f"train.precision={precision}", f"output_dir={precision}"]
         code, _, errors = seqbench("train", *settings)
         assert code == 0, errors
-        path = next((tmp_path / precision).glob("*/metrics.jsonl"))
-        rows = [json.loads(row) for row in path.read_text().splitlines()]
-        losses.append([row["loss"] for row in rows if "loss" in row])
-    assert (losses[0] != losses[1]) == (model != "scornn")  # scoRNN's recurrence and readout stay in float32
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+        found.append(losses(tmp_path / precision))
+    assert (found[0] != found[1]) == (model != "scornn")  # scoRNN's recurrence and readout stay in float32
+    assert found[0] == pytest.approx(found[1], rel=0.02)
 
 
 def test_the_record_says_what_was_run(seqbench, tmp_path):
@@ -121,8 +120,7 @@ def test_an_equilibrium_that_is_not_found_stops_the_run(seqbench, tmp_path, pret
 def test_an_equilibrium_that_is_not_found_is_counted(seqbench, tmp_path):
     code, _, errors = seqbench("train", *DIVERGING, "model.on_failure=continue")
     assert code == 0, errors
-    rows = [json.loads(row) for row in next(tmp_path.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
-    assert all(row["forward_failed"] > 0.5 for row in rows if "loss" in row)
+    assert all(row["forward_failed"] > 0.5 for row in rows(tmp_path / "outputs") if "loss" in row)
     assert record(tmp_path)["metrics"]["test"]["forward_failed"] > 0.5
 
 
@@ -149,11 +147,8 @@ def worker(rank: str, place: Path) -> int | None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the process in /proc")
 def test_a_killed_rank_fails_the_run_at_once(tmp_path):
     settings = [*SMALL, "train.max_steps=100000", "train.nproc=2", f"output_dir={tmp_path / 'outputs'}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "seqbench", "train", *settings]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 120
         while not list(tmp_path.glob("outputs/*/metrics.jsonl")):
@@ -169,9 +164,8 @@ def test_a_killed_rank_fails_the_run_at_once(tmp_path):
 
 def test_no_worker_outlives_a_killed_run(tmp_path):
     settings = [*SMALL, "train.max_steps=100000", "train.nproc=2", f"output_dir={tmp_path / 'outputs'}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "seqbench", "train", *settings]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     while not list(tmp_path.glob("outputs/*/metrics.jsonl")):
         assert process.poll() is None
         time.sleep(0.1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
+from said import rows
 
 from seqbench.data.corpus import Corpus, Hub, Split
 from seqbench.data.errors import DataError
@@ -112,9 +112,9 @@ def test_a_step_is_made_with_the_mean_scale_of_its_batches(seqbench, real_data, 
     code, said, errors = seqbench("train", *settings)
     assert code == 0, errors
     assert "ptb_char: reading" in said and not errors
-    rows = [json.loads(row) for row in next(tmp_path.glob("outputs/*/metrics.jsonl")).read_text().splitlines()]
+    told = rows(tmp_path / "outputs")
     windows = VariableWindows((5_017_482 - 1) // 2000, 20, seed=3)
     lengths = [stop - start for start, stop in map(windows.span, range(8))]
     expected = [0.5 * (lengths[2 * step] + lengths[2 * step + 1]) / 2 / 20 for step in range(4)]
     assert len(set(expected)) > 1
-    assert [row["lr"] for row in rows if "lr" in row] == pytest.approx(expected)
+    assert [row["lr"] for row in told if "lr" in row] == pytest.approx(expected)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from said import losses
 
 from seqbench.data.subword import BOS, EOS, PAD
 from seqbench.tasks.translation import Multi30k
@@ -90,11 +91,6 @@ def settings(raw, tmp_path, *extra):
 
 def run_of(tmp_path) -> Path:
     return next(path for path in (tmp_path / "outputs").iterdir())
-
-
-def losses(folder: Path):
-    rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [row["loss"] for row in rows if "loss" in row]
 
 
 def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):

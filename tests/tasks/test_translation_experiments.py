@@ -1,9 +1,8 @@
 """Every experiment on Multi30k learns something in a few steps of made text, at its own size."""
 
-import json
-
 import numpy as np
 import pytest
+from said import losses
 
 from seqbench.compose import options
 
@@ -31,9 +30,8 @@ def test_the_loss_falls(seqbench, raw, tmp_path, name):
         small += ["schedule.warmup_steps=50"]  # or nothing happens in so few steps
     code, _, wrong = seqbench("train", f"experiment={name}", *small)
     assert code == 0, wrong
-    path = next((tmp_path / "outputs").glob("*/metrics.jsonl"))
-    losses = [row["loss"] for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
-    assert np.mean(losses[-5:]) < np.mean(losses[:3]) - 0.3
+    found = losses(tmp_path / "outputs")
+    assert np.mean(found[-5:]) < np.mean(found[:3]) - 0.3
 
 
 def test_there_are_such_experiments():
