@@ -107,7 +107,7 @@ def nll_plain(batches):
 
 @pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"eps": 0.0}, {"eps": -0.1}])
 def test_dynamic_refuses_rates_that_mean_nothing(wrong):
-    with pytest.raises(ValueError, match="lr is at least 0 and eps above it"):
+    with pytest.raises(ValueError, match="lr is at least 0 and eps above 0"):
         Dynamic(**{**DYNAMIC, **wrong})
 
 
