@@ -77,11 +77,31 @@ def one_record(ledger: Path, name: str) -> Record:
 
 
 def list_all(arguments: list[str]) -> None:
-    """Every group with its options, then the ledger's runs."""
+    """Every group with its options, then the ledger's runs, those of one experiment together."""
     results = Path(composed(arguments).results_dir)
     for group in groups():
         print(f"{group}: {', '.join(options(group))}")
     ledger = results / "runs"
-    for record in read_ledger(ledger) if ledger.is_dir() else []:
-        what = record.experiment or f"{record.task_version['name']}/{record.model()}"
-        print(f"run {record.run_id}  {what}  seed {record.seed}  {said(record.metrics['test'])}")
+    records = read_ledger(ledger) if ledger.is_dir() else []
+    named = sorted((_experiment(record), record.seed, record.steps, record.run_id, record) for record in records)
+    width = max((len(name) for name, *_ in named), default=0)
+    for name, seed, steps, run, record in named:
+        print(f"run {run}  {name:<{width}}  seed {seed}  {steps:>7,} steps  {_reached(record)}")
+
+
+def _experiment(record: Record) -> str:
+    return record.experiment or f"{record.task_version['name']}/{record.model()}"
+
+
+def _reached(record: Record) -> str:
+    """What a run reached on test: plainly, and in evaluations of another kind."""
+    parts = [said(_main(record.metrics["test"]))]
+    for name, splits in sorted(record.evaluations.items()):
+        if "test" in splits and splits["test"].get("category") != "static":
+            parts.append(f"{name}: {said(_main(splits['test']['metrics']))}")
+    return "  ".join(parts)
+
+
+def _main(metrics: dict[str, float | None]) -> dict[str, float | None]:
+    """Without those that tell of a part, or of a solver: their names have two words."""
+    return {name: value for name, value in metrics.items() if "_" not in name}

@@ -1,0 +1,23 @@
+"""`seqbench list`: what is in the ledger, at a glance."""
+
+from seqbench.commands.results import list_all
+from seqbench.report.ledger import write_record
+
+
+def test_runs_of_one_experiment_stand_together_and_tell_of_other_evaluations(tmp_path, make_record, capsys):
+    beam = {"test": {"category": "beam", "metrics": {"bleu": 38.914, "n_targets": 3}}}
+    frequency = {"test": {"category": "static", "metrics": {"ppl": 2.0, "ppl_from_0": 4.0}}}
+    changes = {
+        "aaa": {"experiment": "multi30k_ende/gru"},
+        "bbb": {"experiment": "copy/lstm", "seed": 10},
+        "ccc": {"experiment": "copy/lstm", "seed": 2, "evaluations": {"beam": beam, "frequency": frequency}},
+    }
+    for name, changed in changes.items():
+        metrics = {"test": {"nll": 0.5, "n_targets": 7}}
+        write_record(make_record(name) | changed | {"metrics": metrics}, tmp_path / "runs")
+    list_all([f"results_dir={tmp_path}"])
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("run ")] == [
+        "run ccc  copy/lstm          seed 2   10,000 steps  nll 0.5  beam: bleu 38.914",
+        "run bbb  copy/lstm          seed 10   10,000 steps  nll 0.5",
+        "run aaa  multi30k_ende/gru  seed 0   10,000 steps  nll 0.5",
+    ]
