@@ -28,7 +28,7 @@ def test_train_skip_show_eval_and_list(seqbench, tmp_path):
     name = record["run_id"]
     assert "has finished" in seqbench("train", *SMALL)[1]
     assert json.loads(seqbench("show", f"run={name}")[1]) == record
-    code, said, errors = seqbench("eval", f"run={name[:6]}")
+    code, said, errors = seqbench("eval", f"run={name[:6]}", apart=True)
     assert code == 0, errors
     assert json.loads(said)["metrics"] == record["metrics"]["test"]
     config = tmp_path / "outputs" / name / "config.yaml"

@@ -1,7 +1,7 @@
 """The command line in a fork of a process that has torch and Hydra imported: 0.3 s instead of 3.
 
-What is imported there hides an import that the code forgot, so every command also runs in a process of its own
-somewhere: test_imports.py, test_wheel.py, and wherever a test sets the environment.
+What is imported there hides an import that the code forgot. So commands run in processes of their own, too: train and
+list in test_imports.py and test_wheel.py, eval and prepare where a test says `apart`.
 """
 
 import multiprocessing

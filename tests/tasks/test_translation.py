@@ -94,7 +94,7 @@ def run_of(tmp_path) -> Path:
 
 
 def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
-    code, said, wrong = seqbench("prepare", *settings(raw, tmp_path))
+    code, said, wrong = seqbench("prepare", *settings(raw, tmp_path), apart=True)
     assert code == 0, wrong
     assert "400 / 30 / 20 pairs of 400 training lines (left out: 0 empty, 0 invalid_utf8, 0 long, 0 ratio)" in said
     asked = settings(raw, tmp_path, "train.max_steps=400", "train.eval_every=100")
