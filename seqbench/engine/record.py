@@ -57,7 +57,7 @@ def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
     numbers; where both tell of a split, the record does."""
     try:
         before = json.loads((ledger / f"{record['run_id']}.json").read_text())
-    except (OSError, ValueError):  # none yet, or one that a merge has torn: the new one mends it
+    except (FileNotFoundError, ValueError):  # none yet, or one that a merge has torn: the new one mends it
         before = {}
     if before.get("metrics") != record["metrics"] or "evaluations" not in before:
         return record

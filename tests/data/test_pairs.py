@@ -16,7 +16,6 @@ from seqbench.data import pair_build
 from seqbench.data.errors import DataError
 from seqbench.data.pair_build import ensure_pairs
 from seqbench.data.pairs import PairSettings, open_pairs, place
-from seqbench.data.subword import surely_longer
 from seqbench.data.translation_sets import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 
 SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
@@ -297,8 +296,3 @@ def test_settings_that_cannot_be(wrong, said):
     plain = {"languages": ("en", "de"), "vocabulary_size": 300, "subword": "bpe", "max_pieces": 9, "max_ratio": None}
     with pytest.raises(ValueError, match=said):
         PairSettings(**{**plain, "tokenized": False, **wrong})
-
-
-def test_a_line_is_measured_as_its_pieces_spell_it():
-    assert not surely_longer("e\u0301" * 16, 1)  # 16 letters, their accents apart
-    assert surely_longer("\u00e9" * 17, 1)
