@@ -163,8 +163,9 @@ def test_one_process_equals_two(seqbench_in, raw, tmp_path):
         asked = settings(
             raw, tmp_path, "train.max_steps=8", "log.every=1", f"train.nproc={nproc}", "train.eval_every=8"
         )
-        code, _, wrong = seqbench_in(place, "train", *asked, "network.dropout_input=0", "task.eval_batch_tokens=9")
+        code, said, wrong = seqbench_in(place, "train", *asked, "network.dropout_input=0", "task.eval_batch_tokens=9")
         assert code == 0, wrong
+        assert said.count(": holding ") == nproc - 1  # by one process alone
         record = json.loads((run_of(place) / "record.json").read_text())
         found.append((losses(run_of(place)), record["metrics"]["test"]))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
