@@ -63,8 +63,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         sys.exit(stopped(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", 2))
-    except KeyboardInterrupt:
-        sys.exit(stopped("Interrupted; the same command resumes at the last checkpoint.", 130))
+    except KeyboardInterrupt as error:
+        sys.exit(stopped(str(error) or "Interrupted; what has been saved is kept.", 130))
     return None
 
 

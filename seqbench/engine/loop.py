@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -21,8 +21,9 @@ from seqbench.errors import RunError
 from seqbench.types import detach
 
 
-def fit(run: Run) -> None:
-    """Train from where `run.progress` stands to the end."""
+def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:
+    """Train from where `run.progress` stands to the end, or until `stopping()`; then it is saved and a
+    `KeyboardInterrupt` says so."""
     state, started = run.progress, time.perf_counter() - run.progress.seconds
     run.log.start(state.step, run.max_steps, state.n_tokens)
     while state.step < run.max_steps and not _reached(run):
@@ -30,7 +31,8 @@ def fit(run: Run) -> None:
             loss_sum, count, norm = train_step(run)
         state.step += 1
         evaluates = state.step % run.eval_every == 0 or state.step == run.max_steps
-        saves = evaluates or (run.save_every is not None and state.step % run.save_every == 0)
+        stops = stopping()
+        saves = evaluates or stops or (run.save_every is not None and state.step % run.save_every == 0)
         logs = state.step % run.log_every == 0
         run.log.advance(state.step)
         if logs or saves:
@@ -44,6 +46,8 @@ def fit(run: Run) -> None:
         if saves:
             state.seconds = time.perf_counter() - started
             save(run, evaluates, best=evaluates and state.best_step() == state.step)
+        if stops:
+            raise KeyboardInterrupt(f"Interrupted at step {state.step:,}, which is saved; the same command resumes.")
 
 
 def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:

@@ -20,6 +20,7 @@ from torch import nn
 from seqbench.config import Config, NetworkConfig, hashed, run_id, save
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
+from seqbench.engine.interrupt import stop_signals
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
@@ -86,7 +87,8 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     steps_per_epoch = n_batches / accumulate  # a step may reach into the next epoch
     max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
     schedule = instantiate("schedule", config.schedule, max_steps=max_steps, steps_per_epoch=steps_per_epoch)
-    world.check_rows(task.batch("train", 0))
+    if task.equal_batches:  # else some processes may have no sequence of a small batch
+        world.check_rows(task.batch("train", 0))
     return Run(
         task=task,
         network=network,
@@ -183,7 +185,8 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         counts = run.network.count_parameters()
         run.log.say(f"Run {folder.name}: {counts['total']:,} parameters, {counts['recurrent']:,} of them recurrent.")
     try:
-        fit(run)
+        with stop_signals(heeded=run.world.size == 1) as stopping:
+            fit(run, stopping)
         return _finish(config, run, folder)
     finally:
         run.log.close()

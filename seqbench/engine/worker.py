@@ -37,6 +37,9 @@ def main(path: Path, while_stdin: bool = False) -> None:
     except (UserError, RunError) as error:
         _leave(path, {"kind": type(error).__name__, "user": isinstance(error, UserError), "text": str(error)})
         os._exit(2 if isinstance(error, UserError) else 1)  # without waiting for the others in a collective
+    except KeyboardInterrupt as error:
+        _leave(path, {"kind": "interrupt", "user": True, "text": str(error)})
+        os._exit(130)
     except BaseException as error:
         kind = "lost" if lost_peer(error) else "bug"
         _leave(path, {"kind": kind, "user": False, "text": traceback.format_exc()})
@@ -80,9 +83,11 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         )
     try:
         process.wait()
-    except BaseException:
+    except BaseException as error:
         process.terminate()  # torchrun hands it on; whatever stays ends with stdin
         process.wait()
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(*_last_words(place)) from None
         raise
     finally:
         if process.stdin:
@@ -91,6 +96,13 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         raise _first_error(place, process.returncode, said.read_text(errors="replace"))
     shutil.rmtree(place)
     return json.loads((folder / "record.json").read_text())
+
+
+def _last_words(place: Path) -> list[str]:
+    """What a process that was interrupted says it has saved, if anything."""
+    errors = [json.loads(path.read_text()) for path in place.glob("error-*.json")]
+    shutil.rmtree(place)
+    return [error["text"] for error in errors if error["kind"] == "interrupt" and error["text"]]
 
 
 def _first_error(place: Path, code: int, said: str) -> Exception:

@@ -1,0 +1,33 @@
+"""Ctrl-C, or a scheduler's SIGTERM: a run that is told to stop saves the step that it is at first."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def stop_signals(heeded: bool) -> Iterator[Callable[[], bool]]:
+    """Whether a signal to stop has come, as a function; a second one of its kind stops at once, by
+    `KeyboardInterrupt`. Unless `heeded`, signals do as before: several processes would have to agree on a step."""
+    seen: set[int] = set()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if number in seen:
+            raise KeyboardInterrupt
+        seen.add(number)
+
+    if not heeded or threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield lambda: bool(seen)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
