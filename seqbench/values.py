@@ -20,11 +20,24 @@ _COUNTS = {
     *("d_attention", "d_combined", "max_positions"),
 }
 _NOT_NEGATIVE = {"init_range", "init_std", "input_init_range", "lr", "warmup_steps", "flat_epochs", "final"}
+BACKENDS = ("auto", "reference", "native")  # native: compiled
+_CHOICES = {"backend": BACKENDS}
 _POSITIVE = {"divide_by", "div_value"}
 
 
 def fault(name: str, value: Any, hint: Any) -> str | None:
+    if name in _CHOICES and value not in _CHOICES[name]:
+        return f"must be one of {', '.join(_CHOICES[name])}, not {value!r}"
     return _kind_fault(value, hint) or _range_fault(name, value)
+
+
+def same(a: Any, b: Any) -> bool:
+    """1 and 1.0 are one setting; true and 1 are not, though Python calls them equal."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(*pair) for pair in zip(a, b, strict=True))
+    return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
 def _kind_fault(value: Any, hint: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from seqbench.compose import composed
 from seqbench.config import Config, check, load
 from seqbench.errors import ConfigError, RunError, UserError, did_you_mean
 from seqbench.older import completed
-from seqbench.report.ledger import EVALUATIONS
+from seqbench.report.evaluations import EVALUATIONS, merged
 from seqbench.targets import class_of
 
 ACCEPTED = (
@@ -57,9 +58,14 @@ def find_run(config: Config) -> Path:
     root = Path(config.output_dir)
     known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
     found = [name for name in known if name.startswith(config.run)]
-    if len(found) != 1:
-        say = f"there are {', '.join(known[:8])}" if known else "there is none"
-        raise UserError(f"No single run in {root} begins with '{config.run}'; {say}.")
+    if len(found) > 1:
+        raise UserError(f"Several runs in {root} begin with '{config.run}': {', '.join(found)}.")
+    if not found and list((Path(config.results_dir) / "runs").glob(f"{config.run}*.json")):
+        raise UserError(f"The ledger has run {config.run}, but {root} has not its weights: train it here first.")
+    if not found:
+        near = get_close_matches(config.run, known, n=3, cutoff=0.0)  # of hundreds, maybe
+        say = f"nearest: {', '.join(near)}" if near else "there is none"
+        raise UserError(f"No run in {root} begins with '{config.run}'; {say}.")
     return root / found[0]
 
 
@@ -112,7 +118,8 @@ def _write_lines(path: Path, numbered: dict[int, str]) -> None:
 
 
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledger: Path) -> None:
-    """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger."""
+    """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger, beside those of
+    other settings."""
     from seqbench.engine.record import keep_record, with_evaluations
 
     path, name = folder / "record.json", class_of(config.evaluation)
@@ -122,5 +129,5 @@ def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledge
         print(f"Run {folder.name} has not finished: no record keeps this.", file=sys.stderr)
         return
     record = with_evaluations(json.loads(path.read_text()), ledger)
-    record.setdefault("evaluations", {}).setdefault(name, {})[split] = found
+    record["evaluations"] = merged(record.get("evaluations", {}), {name: {split: [found]}})
     keep_record(record, folder, ledger)

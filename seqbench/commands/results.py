@@ -13,6 +13,7 @@ from seqbench.compose import composed, groups, options
 from seqbench.config import Config, check, hashed, run_id
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
+from seqbench.report.evaluations import differing
 from seqbench.report.ledger import Record, read_ledger, said
 from seqbench.report.plot import build_plots
 from seqbench.report.render import render_one_row
@@ -41,7 +42,9 @@ def _names_and_folder(arguments: list[str]) -> tuple[list[str] | None, Path]:
 
 
 def compose_row(experiment: str, overrides: list[str]) -> dict:
-    return hashed(composed([f"experiment={experiment}", *overrides]))
+    config = composed([f"experiment={experiment}", *overrides])
+    check(config)
+    return hashed(config)
 
 
 def show(arguments: list[str]) -> None:
@@ -97,8 +100,11 @@ def _reached(record: Record) -> str:
     """What a run reached on test: plainly, and in evaluations of another kind."""
     parts = [said(_main(record.metrics["test"]))]
     for name, splits in sorted(record.evaluations.items()):
-        if "test" in splits and splits["test"].get("category") != "static":
-            parts.append(f"{name}: {said(_main(splits['test']['metrics']))}")
+        for found in splits.get("test", []):
+            if found.get("category") != "static":
+                apart = sorted({key for one in splits["test"] for key in differing(found, one)})
+                own = ", ".join(f"{key} {found['settings'][key]}" for key in apart)
+                parts.append(f"{name}{own and f' ({own})'}: {said(_main(found['metrics']))}")
     return "  ".join(parts)
 
 

@@ -19,6 +19,7 @@ from seqbench import __version__
 from seqbench.config import Config, hashed, run_id
 from seqbench.engine.distributed import World
 from seqbench.engine.state import Run
+from seqbench.report.evaluations import merged
 from seqbench.report.ledger import finite, write_record
 
 
@@ -54,7 +55,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
 
 def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
     """The record, with what `seqbench eval` found, according to the ledger, of a run of this id that came to the same
-    numbers; where both tell of a split, the record does."""
+    numbers; where both tell of a split with the same settings, the record does."""
     try:
         before = json.loads((ledger / f"{record['run_id']}.json").read_text())
     except (FileNotFoundError, ValueError):  # none yet, or one that a merge has torn: the new one mends it
@@ -62,8 +63,7 @@ def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
     if before.get("metrics") != record["metrics"] or "evaluations" not in before:
         return record
     kept = record.get("evaluations", {})
-    names = sorted({*before["evaluations"], *kept})
-    return {**record, "evaluations": {n: {**before["evaluations"].get(n, {}), **kept.get(n, {})} for n in names}}
+    return {**record, "evaluations": merged(before["evaluations"], kept)}
 
 
 def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.ledger import COUNTS, EVALUATIONS, SPLITS
+from seqbench.report.evaluations import EVALUATIONS
+from seqbench.report.ledger import COUNTS, SPLITS
 
 TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
     "C": "seen in the official code",

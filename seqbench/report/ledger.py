@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import UserError
+from seqbench.report.evaluations import EVALUATIONS, listed
 from seqbench.targets import class_of
 
 SPLITS = ("train", "valid", "test", "baseline")
-EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # beside the plain one; each has columns of its own
 COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")
 
 # what JSON may hold for a field of `Record`, by the words of its annotation
@@ -58,7 +58,7 @@ class Record:
     commit: str | None
     dirty: bool | None
     task_version: dict
-    evaluations: dict = field(default_factory=dict)  # name -> split -> what `seqbench eval` found, "metrics" and all
+    evaluations: dict = field(default_factory=dict)  # as evaluations.py has them
     curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
     def model(self) -> str:
@@ -80,7 +80,8 @@ class Record:
             numbers |= {f"{split}.{metric}": value for metric, value in metrics.items()}
         for name, splits in self.evaluations.items():
             for split, found in splits.items():
-                numbers |= {f"{name}.{split}.{metric}": value for metric, value in found["metrics"].items()}
+                for one in found:  # the latest stands for all
+                    numbers |= {f"{name}.{split}.{metric}": value for metric, value in one["metrics"].items()}
         return numbers
 
 
@@ -133,7 +134,8 @@ def _read(path: Path) -> Record:
         raise UserError(f"{path} {problem}.")
     if content["run_id"] != path.stem:
         raise UserError(f"{path} holds the run {content['run_id']}: a copy would count a run twice.")
-    return Record(**{name: content[name] for name in _names(content)})
+    record = Record(**{name: content[name] for name in _names(content)})
+    return replace(record, evaluations=listed(record.evaluations))
 
 
 def _problem(content: Any) -> str | None:
@@ -162,14 +164,19 @@ def _problem(content: Any) -> str | None:
     groups |= {f"metrics.{split}": metrics for split, metrics in content["metrics"].items()}
     for name, splits in content.get("evaluations", {}).items():
         for split, found in splits.items() if isinstance(splits, dict) else ():
-            if name not in EVALUATIONS or not isinstance(found, dict) or not isinstance(found.get("metrics"), dict):
+            entries = [found] if isinstance(found, dict) else found
+            if name not in EVALUATIONS or not isinstance(entries, list) or not all(map(_is_entry, entries)):
                 return f"has evaluations.{name}.{split}, where what `seqbench eval` writes belongs"
-            groups[f"evaluations.{name}.{split}"] = found["metrics"]
+            groups |= {f"evaluations.{name}.{split}[{i}]": one["metrics"] for i, one in enumerate(entries)}
     for group, numbers in groups.items():
         for name, number in numbers.items():
             if isinstance(number, bool) or not isinstance(number, (int, float, type(None))):
                 return f"has {number!r} for {group}.{name}, where a number belongs"
     return None
+
+
+def _is_entry(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("metrics"), dict)
 
 
 def _names(content: dict) -> list[str]:

@@ -75,5 +75,6 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()
+    figure.set_figheight(max(3.8, 3.0 + legend.get_window_extent().height / figure.dpi))  # room for both
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

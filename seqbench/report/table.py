@@ -11,7 +11,9 @@ from typing import Any
 from seqbench.errors import UserError, did_you_mean
 from seqbench.older import default_of
 from seqbench.report.declaration import TAGS, Column, Row, Table
-from seqbench.report.ledger import EVALUATIONS, SPLITS, Record, same_data
+from seqbench.report.evaluations import EVALUATIONS, Found, differing, fits
+from seqbench.report.ledger import SPLITS, Record, same_data
+from seqbench.values import same
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
 MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead
@@ -56,15 +58,15 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
 
 def _section_belongs(section: str, settings: Any, current: Any) -> bool:
     if not isinstance(settings, dict) or not isinstance(current, dict):
-        return _same(settings, current)
+        return same(settings, current)
     for key, value in settings.items():
         if key not in current:
             return False
         node = isinstance(value, dict) and "_target_" in value
-        if not (_section_belongs(section, value, current[key]) if node else _same(value, current[key])):
+        if not (_section_belongs(section, value, current[key]) if node else same(value, current[key])):
             return False
     later = current.keys() - settings.keys()
-    return all(_same(current[key], _default(section, current, key)) for key in later)
+    return all(same(current[key], _default(section, current, key)) for key in later)
 
 
 def _default(section: str, settings: dict[str, Any], key: str) -> Any:
@@ -97,7 +99,10 @@ def aggregate(records: list[Record], path: str, specification: str) -> str:
 
     What is no measurement (a parameter count, a baseline) and the same in all records stands alone.
     """
-    numbers = [record.values().get(path) for record in records]
+    return _summary([record.values().get(path) for record in records], path, specification)
+
+
+def _summary(numbers: list[float | None], path: str, specification: str) -> str:
     seen = [number for number in numbers if number is not None]
     if not seen:
         return MISSING
@@ -150,7 +155,8 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     if kind == "baseline":
         records = [record for record in records if record.metrics.get(kind)]
     elif kind in EVALUATIONS and (split := path.partition(".")[0]) in SPLITS:
-        records = [record for record in records if split in record.evaluations.get(kind, {})]
+        records = [record for record in records if record.evaluations.get(kind, {}).get(split)]
+        _check_settings(table, column, [one for record in records for one in record.evaluations[kind][split]])
     if not records:
         return
     valid = sorted({path for record in records for path in record.values()})
@@ -159,31 +165,48 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
         raise UserError(f"No run of the table {table.name} has {column.metric}, a column of it{hint}.")
 
 
+def _check_settings(table: Table, column: Column, found: list[Found]) -> None:
+    """A misspelt setting would be a column of dashes, too."""
+    valid = sorted({key for one in found for key in one.get("settings", {})})
+    for key in column.settings:
+        if found and key not in valid:
+            raise UserError(
+                f"No evaluation of the table {table.name} has the setting {key} of the column {column.heading!r}"
+                f"{did_you_mean(key, valid)}."
+            )
+
+
 def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
     if column.metric is not None:
-        _require_alike(column, row, records)
-        return Cell(aggregate(records, column.metric, column.format))
+        name, _, path = column.metric.partition(".")
+        if name not in EVALUATIONS:
+            return Cell(aggregate(records, column.metric, column.format))
+        split, _, metric = path.partition(".")
+        found = _evaluated(column, row, records, name, split)
+        return Cell(_summary([one["metrics"].get(metric) for one in found], column.metric, column.format))
     if column.published not in row.published:
         return Cell("")
     published = row.published[column.published]
     return Cell(published.value, _mark(footnotes, f"{published.source} ({TAGS[published.tag]})", letter=False))
 
 
-def _require_alike(column: Column, row: Row, records: list[Record]) -> None:
-    """Raise `UserError` if a cell would hold evaluations of other settings than the column's, or than one another's."""
-    name, _, path = (column.metric or "").partition(".")
-    if name not in EVALUATIONS:
-        return
-    wanted = dict(column.settings)
-    for record in records:
-        found = record.evaluations.get(name, {}).get(path.partition(".")[0], {}).get("settings", {})
-        for key, value in found.items():
-            if key != "batch_size" and not _same(wanted.setdefault(key, value), value):
-                raise UserError(
-                    f"The run {record.run_id} of the row {row.label!r} was evaluated with {name}'s {key}={value}, and "
-                    f"the column {column.heading!r} stands for {wanted[key]}: run `seqbench eval run={record.run_id} "
-                    f"evaluation={name} evaluation.{key}={wanted[key]}`."
-                )
+def _evaluated(column: Column, row: Row, records: list[Record], name: str, split: str) -> list[Found]:
+    """What the records hold with the column's settings, one entry each at most. Raises `UserError` if these leave open
+    which entry of a record stands, or would pool evaluations of unlike settings."""
+    found = [
+        one
+        for record in records
+        for one in record.evaluations.get(name, {}).get(split, [])
+        if fits(one, column.settings)
+    ]
+    for one in found[1:]:
+        for key in differing(found[0], one):
+            raise UserError(
+                f"The runs of the row {row.label!r} were evaluated with {name}'s {key}={found[0]['settings'][key]} and "
+                f"{key}={one['settings'][key]}: the column {column.heading!r} must say which, as "
+                f"settings: {{{key}: ...}}."
+            )
+    return found
 
 
 def _mark(footnotes: dict[str, str], text: str, *, letter: bool) -> str:
@@ -221,15 +244,6 @@ def _origin(table: Table, found: list[list[Record]], left_out: list[Record]) -> 
         runs = sorted({f"{record.run_id} ({record.status})" for record in left_out})
         lines.append(f"Left out, not finished: {', '.join(runs)}.")
     return lines
-
-
-def _same(a: Any, b: Any) -> bool:
-    """1 and 1.0 are one setting; true and 1 are not, though Python calls them equal."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(*pair) for pair in zip(a, b, strict=True))
-    return isinstance(a, bool) == isinstance(b, bool) and a == b
 
 
 def _n_settings(record: Record) -> int:

@@ -5,10 +5,14 @@ from seqbench.report.ledger import write_record
 
 
 def test_runs_of_one_experiment_stand_together_and_tell_of_other_evaluations(tmp_path, make_record, capsys):
-    beam = {"test": {"category": "beam", "metrics": {"bleu": 38.914, "n_targets": 3}}}
-    frequency = {"test": {"category": "static", "metrics": {"ppl": 2.0, "ppl_from_0": 4.0}}}
+    beam = {"test": {"category": "beam", "metrics": {"bleu": 38.914, "n_targets": 3}}}  # as older records have it
+    frequency = {"test": [{"category": "static", "metrics": {"ppl": 2.0, "ppl_from_0": 4.0}}]}
+    both = [
+        {"category": "cache", "metrics": {"ppl": ppl}, "settings": {"size": size, "weight": 0.1}}
+        for size, ppl in ((500, 2.5), (100, 3.5))
+    ]
     changes = {
-        "aaa": {"experiment": "multi30k_ende/gru"},
+        "aaa": {"experiment": "multi30k_ende/gru", "evaluations": {"cache": {"test": both}}},
         "bbb": {"experiment": "copy/lstm", "seed": 10},
         "ccc": {"experiment": "copy/lstm", "seed": 2, "evaluations": {"beam": beam, "frequency": frequency}},
     }
@@ -19,5 +23,6 @@ def test_runs_of_one_experiment_stand_together_and_tell_of_other_evaluations(tmp
     assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("run ")] == [
         "run ccc  copy/lstm          seed 2   10,000 steps  nll 0.5  beam: bleu 38.914",
         "run bbb  copy/lstm          seed 10   10,000 steps  nll 0.5",
-        "run aaa  multi30k_ende/gru  seed 0   10,000 steps  nll 0.5",
+        "run aaa  multi30k_ende/gru  seed 0   10,000 steps  nll 0.5"
+        "  cache (size 500): ppl 2.5  cache (size 100): ppl 3.5",
     ]

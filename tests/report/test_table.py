@@ -58,16 +58,30 @@ def test_evaluations_of_other_settings_are_not_pooled(record, config):
     records = [record("aaa", seed=0), record("bbb", seed=1)]
     for item, weight, batch_size in zip(records, (0.1, 0.2), (1, 2), strict=True):
         settings = {"weight": weight, "batch_size": batch_size}
-        item.evaluations["cache"] = {"test": {"metrics": {"ppl": 96.0}, "settings": settings}}
+        item.evaluations["cache"] = {"test": [{"metrics": {"ppl": 96.0}, "settings": settings}]}
     rows = [Row("LSTM", "copy_t1000/lstm")]
     table = Table("t", "T", [Column("Cache", metric="cache.test.ppl", format=".1f")], rows)
-    said = r"bbb of the row 'LSTM' was evaluated with cache's weight=0.2, and the column 'Cache' stands for 0.1"
+    said = (
+        r"The runs of the row 'LSTM' were evaluated with cache's weight=0.1 and weight=0.2: the column 'Cache' must say"
+    )
     with pytest.raises(UserError, match=said):
         fill(table, records, lambda *_: config)
     assert fill(table, records[:1], lambda *_: config).rows[0][1].text == "96.0 (n=1)"
-    declared = Column("Cache", metric="cache.test.ppl", format=".1f", settings={"weight": 0.3})
-    with pytest.raises(UserError, match=r"0\.3: run `seqbench eval run=aaa evaluation=cache evaluation\.weight=0\.3`"):
-        fill(Table("t", "T", [declared], rows), records[:1], lambda *_: config)
+
+
+def test_a_column_says_which_of_a_runs_evaluations_stands(record, config):
+    found = [{"metrics": {"ppl": ppl}, "settings": {"weight": weight}} for ppl, weight in ((96.0, 0.1), (98.0, 0.2))]
+    item = replace(record("aaa"), evaluations={"cache": {"test": found}})
+
+    def cell(**settings):
+        columns = [Column("Cache", metric="cache.test.ppl", format=".1f", settings=settings)]
+        return fill(table(Row("LSTM", "x"), columns=columns), [item], lambda *_: config).rows[0][1].text
+
+    assert [cell(weight=0.1), cell(weight=0.2), cell(weight=0.3)] == ["96.0 (n=1)", "98.0 (n=1)", "–"]
+    with pytest.raises(UserError, match=r"weight=0\.1 and weight=0\.2"):
+        cell()
+    with pytest.raises(UserError, match=r"has the setting wieght of the column 'Cache' \(did you mean weight\?\)"):
+        cell(wieght=0.1)
 
 
 def test_a_setting_that_is_gone_is_a_mismatch(record, config):
@@ -215,7 +229,10 @@ def test_a_misspelt_metric_is_no_column_of_dashes(record, config):
 
 def test_a_misspelt_metric_of_an_evaluation_is_refused_where_it_was_made(record, config):
     columns = [Column("Cache", metric="cache.test.pppl", format=".4f")]
-    without, having = record("aaa"), replace(record("bbb"), evaluations={"cache": {"test": {"metrics": {"ppl": 2.0}}}})
+    without, having = (
+        record("aaa"),
+        replace(record("bbb"), evaluations={"cache": {"test": [{"metrics": {"ppl": 2.0}}]}}),
+    )
     assert fill(table(Row("LSTM", "x"), columns=columns), [without], lambda *_: config).rows[0][1].text == "–"
     with pytest.raises(UserError, match=r"cache\.test\.pppl.*did you mean cache\.test\.ppl\?"):
         fill(table(Row("LSTM", "x"), columns=columns), [having], lambda *_: config)
@@ -223,7 +240,7 @@ def test_a_misspelt_metric_of_an_evaluation_is_refused_where_it_was_made(record,
 
 def test_an_evaluation_of_another_split_is_a_dash(record, config):
     """What is tuned on valid comes before test."""
-    item = replace(record("aaa"), evaluations={"cache": {"valid": {"metrics": {"ppl": 2.0}, "settings": {}}}})
+    item = replace(record("aaa"), evaluations={"cache": {"valid": [{"metrics": {"ppl": 2.0}, "settings": {}}]}})
     columns = [Column("Cache", metric="cache.test.ppl", format=".4f")]
     assert fill(table(Row("LSTM", "x"), columns=columns), [item], lambda *_: config).rows[0][1].text == "–"
 

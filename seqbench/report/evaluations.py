@@ -1,0 +1,55 @@
+"""What `seqbench eval` found of a run beside its plain metrics: name -> split -> a list, one entry for each settings.
+
+An entry holds "settings" and "metrics", what kind the evaluation is, and what else it tells of itself. Older records
+hold one entry in place of a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seqbench.values import same
+
+EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # each has columns of its own in tables
+_OF_NO_INFLUENCE = {"batch_size"}
+
+Found = dict[str, Any]
+Evaluations = dict[str, dict[str, list[Found]]]
+
+
+def listed(evaluations: Mapping[str, Mapping[str, Any]]) -> Evaluations:
+    """The lists, of a record of whatever age."""
+    return {
+        name: {split: [found] if isinstance(found, dict) else list(found) for split, found in splits.items()}
+        for name, splits in evaluations.items()
+    }
+
+
+def fits(found: Found, settings: Mapping[str, Any]) -> bool:
+    """Whether an entry was made with these settings, whatever its others."""
+    mine = found.get("settings", {})
+    return all(key in mine and same(mine[key], value) for key, value in settings.items())
+
+
+def differing(one: Found, other: Found) -> list[str]:
+    """The settings that tell two entries apart. One that only one of them tells came to the project later."""
+    mine, theirs = one.get("settings", {}), other.get("settings", {})
+    both = (mine.keys() & theirs.keys()) - _OF_NO_INFLUENCE
+    return sorted(key for key in both if not same(mine[key], theirs[key]))
+
+
+def merged(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[str, Any]]) -> Evaluations:
+    """All entries of both, but for those of `before` that one of `after` repeats."""
+    first, second = listed(before), listed(after)
+    return {
+        name: {
+            split: _with(first.get(name, {}).get(split, []), second.get(name, {}).get(split, []))
+            for split in sorted({*first.get(name, {}), *second.get(name, {})})
+        }
+        for name in sorted({*first, *second})
+    }
+
+
+def _with(before: list[Found], after: list[Found]) -> list[Found]:
+    return [old for old in before if all(differing(old, new) for new in after)] + after
