@@ -154,13 +154,18 @@ def build_network(
             "network.dropout_words and dropout_input act on an embedding, and this task's inputs have none"
         )
     head = make_head(backbone.d_output, io.n_outputs, table if tied else None)
+    require_fit(head, io)
+    return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
+
+
+def require_fit(head: Head, io: TaskIO) -> None:
+    """Raise `ValueError` for a head of classes where a task's outputs are real numbers, or the other way round."""
     if head.of_reals != io.real_outputs:
         kinds = ("classes", "real numbers")
         raise ValueError(
             f"{type(head).__name__} is a head for {kinds[head.of_reals]}, and this task's outputs are "
             f"{kinds[io.real_outputs]}"
         )
-    return Network(table, backbone, head, dropout_words, dropout_input, dropout_output)
 
 
 def embedding_kind(io: TaskIO, embedding: str) -> str:

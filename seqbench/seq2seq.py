@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.network import count_parameters, kept_words, learned_embedding, select
+from seqbench.network import count_parameters, kept_words, learned_embedding, require_fit, select
 from seqbench.types import Batch, EncoderDecoder, Gather, Head, ParameterGroup, State, TaskIO
 
 
@@ -124,4 +124,5 @@ def build_seq2seq(
             "model=rnn_attention"
         )
     head = make_head(backbone.d_output, io.n_outputs, target if tied else None)
+    require_fit(head, io)
     return Seq2Seq(source, target, backbone, head, io, dropout_words, dropout_input, dropout_output)

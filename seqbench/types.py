@@ -121,7 +121,7 @@ class EncoderDecoder(nn.Module):
     is no padding to (memory, aux). `decode(x, memory, state)` maps (B, T, d_input) features of the target so far to
     (y_BTD, state, aux), causally, and goes on from `state` (None: the start). Memory and state are batch-first pytrees,
     padding of the source changes nothing (with an equilibrium, no more than its solver's tolerance), D is `d_output`,
-    and aux is as a backbone's.
+    and aux is as a backbone's: a backbone knows no padding, so what it means over positions counts padded ones, too.
 
     The state is a dict whose "coverage" (B, S) sums the attention that each source position has had so far. `parts` are
     the backbones that it is made of, to be told of steps and asked for diagnostics.

@@ -21,7 +21,7 @@ from seqbench.data.encode import encode, numbers, wrong
 from seqbench.data.errors import DataError
 from seqbench.data.files import flush, publish, save
 from seqbench.data.once import once
-from seqbench.data.source import Progress, Text, find
+from seqbench.data.source import HUB, Progress, Text, find
 from seqbench.data.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
 from seqbench.data.tokenizer import UNK, Numbering, ranked
 
@@ -31,6 +31,8 @@ def ensure_prepared(corpus: Corpus, data_dir: Path, source: str | None, progress
     processes one prepares and the others wait for it."""
     found = open_prepared(corpus, data_dir)
     if found is not None:
+        if source not in (None, HUB) and not Path(source).expanduser().is_dir():
+            raise DataError(f"source={source} is not a folder.")
         return found
     return _locked(corpus, data_dir, source, progress or _silent, force=False)
 

@@ -44,7 +44,7 @@ def learn(lines: Iterable[str], vocabulary_size: int, kind: str) -> bytes:
             num_threads=1,
             minloglevel=2,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         most = re.search(r"<= (\d+)", str(error))
         least = re.search(r"vs (\d+)", str(error))
         wanted = f"at least {least.group(1)}" if least else f"at most {most.group(1)}" if most else "another number"

@@ -52,8 +52,10 @@ class Beam:
             raise ValueError("beam_width, batch_size and length_extra are at least 1")
         if length_form not in FORMS:
             raise ValueError(f"length_form is one of {', '.join(FORMS)}, not {length_form!r}")
-        if length_penalty < 0 or coverage_penalty < 0 or length_ratio < 0:
-            raise ValueError("length_penalty, coverage_penalty and length_ratio are at least 0")
+        if length_penalty < 0 or coverage_penalty < 0:
+            raise ValueError("length_penalty and coverage_penalty are at least 0")
+        if not 0 <= length_ratio <= 1000:
+            raise ValueError(f"length_ratio is at least 0 and at most 1,000, not {length_ratio}")
         self.beam_width, self.batch_size, self.stop_early = beam_width, batch_size, stop_early
         self.length_penalty, self.length_form, self.coverage_penalty = length_penalty, length_form, coverage_penalty
         self.length_ratio, self.length_extra = length_ratio, length_extra
@@ -72,7 +74,7 @@ class Beam:
             nll, n_targets = nll + loss_sum.double(), n_targets + batch.count()
             for part in torch.arange(batch.size, device=batch.source.device).split(self.batch_size):
                 found = self.search(network, batch.source[part], batch.source_valid_BS[part])
-                lines = task.spelt([ids for (ids, _), *_ in found])
+                lines = task.spelt([ended[0][0] if ended else [] for ended in found])  # none: not one number was finite
                 self.translations |= dict(zip(batch.rows_B[part].tolist(), lines, strict=True))
         references = task.sentences(self.translations, "target")
         counts = statistics(list(self.translations.values()), references, task.tokenized)

@@ -43,6 +43,9 @@ class Composed(EncoderDecoder):
         super().__init__()
         self.encoders = nn.ModuleList(encoder(d_input) for _ in range(2 if bidirectional else 1))
         self.decoder = decoder(d_input)
+        for part in (*self.encoders, self.decoder):
+            if not isinstance(part, Backbone):
+                raise ValueError(f"{type(part).__name__} has an encoder and a decoder itself, and is no part of one")
         d_memory = sum(one.d_output for one in self._encoders())
         self.attention = Attention(self.decoder.d_output, d_memory, attention, d_attention)
         self.d_output = d_combined or self.decoder.d_output

@@ -19,8 +19,9 @@ class Task:
 
     io: TaskIO
     version: dict[str, object]  # name, version, data_sha256: what must agree for two results to compare
-    baseline: dict[str, float]  # what a model without memory reaches, by metric; may be empty
+    baseline: dict[str, float] = {}  # what a model without memory reaches, by metric
     continuous: bool = False  # whether a split is one continuous text
+    equal_batches: bool = True  # whether all training batches have as many sequences
 
     def batch(self, split: str, index: int) -> Batch:
         """Batch number `index` of the split; beyond an epoch's end, training goes on with the next epoch."""

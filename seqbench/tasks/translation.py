@@ -12,6 +12,7 @@ pair that is longer (data/buckets.py). Every pair of valid and test is scored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from seqbench.network import Network
 from seqbench.tasks.task import SPLITS, Task
 from seqbench.types import Batch, TaskIO
 
+_LINE_ENDS = re.compile(r"[\r\n]+")
 _LARGEST_SPLIT = 1 << 32  # pairs are numbered from this times the split's number
 
 
@@ -40,6 +42,7 @@ class Translation(Task):
     """A subclass names its `corpus`. `data_seed` fixes the order of training pairs whatever the run's seed."""
 
     corpus: ParallelCorpus
+    equal_batches = False
 
     def __init__(
         self,
@@ -59,6 +62,8 @@ class Translation(Task):
         for name, number in (("batch_tokens", batch_tokens), ("eval_batch_tokens", eval_batch_tokens)):
             if number < 1:
                 raise ValueError(f"task.{name} is at least 1, not {number}")
+        if not 0 <= data_seed < 2**63:
+            raise ValueError(f"task.data_seed is at least 0 and below 2^63, not {data_seed}")
         languages = (source_language, target_language)
         settings = PairSettings(languages, vocabulary_size, subword, max_pieces, max_ratio, tokenized)
         self.pairs = ensure_pairs(self.corpus, settings, data_dir, source, progress=say)
@@ -128,8 +133,8 @@ class Translation(Task):
         return [whole[SPLITS[row // _LARGEST_SPLIT]][row % _LARGEST_SPLIT] for row in rows]
 
     def spelt(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Text of lists of target ids."""
-        return self.pairs.subwords.decode(ids)
+        """Text of lists of target ids, a line each: pieces that spell bytes may spell the end of one."""
+        return [_LINE_ENDS.sub(" ", line) for line in self.pairs.subwords.decode(ids)]
 
     def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
         return score(network, batches, "nll")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_words import word, zipf
 
 from seqbench.data.corpus import SPLITS, Corpus, Split
 from seqbench.data.store import Prepared, open_prepared
@@ -43,14 +44,6 @@ print("sha256", prepared.sha256)
 """
 
 
-def word(rank: int) -> str:
-    """Letters that count the ranks; a rare word is longer, as in English."""
-    letters = ""
-    while rank >= 0:
-        letters, rank = chr(97 + rank % 26) + letters, rank // 26 - 1
-    return letters if len(letters) < 2 else f"{letters}ing"
-
-
 def row_ends(n_lines: int, n_words: int, generator) -> np.ndarray:
     """Where each row's words end: a third of the rows blank, the others of widely different lengths."""
     weights = generator.exponential(size=n_lines) * (generator.random(n_lines) > 0.35)
@@ -71,8 +64,7 @@ def write(folder: Path, name: str, n_shards: int, n_lines: int, n_tokens: int, w
         parts = []
         for some in np.array_split(rows, 16):
             start, stop = (int(ends[some[0] - 1]) if some[0] else 0), int(ends[some[-1]])
-            ranks = np.exp(generator.random(stop - start) * np.log(len(words))).astype(np.int64)  # Zipf: p ~ 1 / rank
-            ranks = np.minimum(ranks, len(words)) - 1
+            ranks = zipf(stop - start, len(words), generator)
             fresh = np.arange(start, min(stop, missing))
             ranks[: len(fresh)] = fresh
             offsets = np.concatenate([[0], ends[some] - start]).astype(np.int32)

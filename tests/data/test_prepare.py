@@ -137,7 +137,9 @@ def test_a_prepared_set_needs_no_source_and_keeps_other_files(corpus, raw, tmp_p
     assert lines[0] == f"tiny: reading {raw}/train.txt"
     assert lines[-1] == f"tiny: 21 / 7 / 13 tokens, vocabulary 10, in {tmp_path}/data/tiny"
     (first.path / "notes.txt").write_text("mine")
-    assert ensure_prepared(corpus, tmp_path / "data", "/nowhere", lines.append).sha256 == first.sha256
+    assert ensure_prepared(corpus, tmp_path / "data", None, lines.append).sha256 == first.sha256
+    with pytest.raises(DataError, match="source=/nowhere is not a folder"):
+        ensure_prepared(corpus, tmp_path / "data", "/nowhere", lines.append)
     assert len(lines) == 4
     assert prepare(corpus, tmp_path / "data", str(raw)).sha256 == first.sha256
     assert (first.path / "notes.txt").read_text() == "mine"

@@ -24,6 +24,7 @@ SETTINGS = {
     "average": {"length_penalty": 1.0, "length_form": "power"},
     "coverage": {"length_penalty": 0.2, "coverage_penalty": 0.4},
 }
+PRUNED = {**SETTINGS, "long": {"length_penalty": 3.0}}  # a long one may yet win, though all are less likely
 
 
 def network(n_tokens, kind="gru", d=8) -> Seq2Seq:
@@ -77,6 +78,48 @@ def test_equals_trying_everything(name, kind):
             assert len(found[row]) == 40
             for (ids, score), (expected_score, expected) in zip(found[row], best, strict=True):
                 assert ids == expected and math.isclose(score, expected_score, rel_tol=1e-9)
+
+
+def pruned(net, source_B, limit, width, early, alpha, form, beta):
+    """Beam search of one sentence, a hypothesis at a time. It stops once `width` have ended, or, unless `early`, never
+    before the limit."""
+    live, done = [(0.0, [BOS], net.start(source_B[None], torch.ones(1, len(source_B), dtype=torch.bool)))], []
+    for length in range(1, limit + 1):
+        grown = []
+        for log_p, ids, before in live:
+            log_p_1V, state = net.step(torch.tensor([ids[-1]]), before)
+            tokens = [EOS] if length == limit else range(EOS, net.io.n_tokens)
+            grown += [(log_p + float(log_p_1V[0, token]), [*ids, token], state) for token in tokens]
+        grown.sort(key=lambda one: -one[0])
+        lp = ((5 + length) / 6) ** alpha if form == "gnmt" else length**alpha
+        for log_p, ids, state in grown[:width]:
+            if ids[-1] == EOS:
+                seen = state["target"]["coverage"][0].clamp(1e-9, 1.0).log().sum()
+                done.append((log_p / lp + beta * float(seen), ids[1:-1]))
+        live = [one for one in grown[: 2 * width] if one[1][-1] != EOS][:width]
+        if early and len(done) >= width:
+            break
+    return sorted(done, key=lambda one: -one[0])[:width]
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("name", PRUNED)
+@pytest.mark.parametrize("width", [2, 4])
+def test_prunes_and_stops_as_one_hypothesis_at_a_time_does(name, width, early):
+    net, settings, lengths = network(9), PRUNED[name], [5, 2, 7]
+    source_BS, valid_BS = sources(lengths, 9)
+    alpha, form = settings["length_penalty"], settings.get("length_form", "gnmt")
+    beam = Beam(width, length_extra=4, stop_early=early, **settings)
+    with torch.no_grad():
+        for seed in range(4):
+            torch.manual_seed(seed)
+            for parameter in net.parameters():
+                nn.init.normal_(parameter, 0.0, 0.6)
+            for row, found in enumerate(beam.search(net, source_BS, valid_BS)):
+                n, beta = lengths[row], settings.get("coverage_penalty", 0.0)
+                expected = pruned(net, source_BS[row, :n], n + 4, width, early, alpha, form, beta)
+                assert [ids for ids, _ in found] == [ids for _, ids in expected]
+                assert [score for _, score in found] == pytest.approx([score for score, _ in expected])
 
 
 def test_width_one_is_greedy():
@@ -160,7 +203,8 @@ def test_batches_are_three_times_as_fast_as_sentences():
     [
         ({"beam_width": 0}, "beam_width, batch_size and length_extra are at least 1"),
         ({"length_form": "mean"}, "length_form is one of gnmt, power, not 'mean'"),
-        ({"length_penalty": -1.0}, "length_penalty, coverage_penalty and length_ratio are at least 0"),
+        ({"length_penalty": -1.0}, "length_penalty and coverage_penalty are at least 0"),
+        ({"length_ratio": 1e30}, r"length_ratio is at least 0 and at most 1,000, not 1e\+30"),
     ],
 )
 def test_mistakes(settings, said):

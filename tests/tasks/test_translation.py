@@ -110,7 +110,7 @@ def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
     assert found["metrics"]["bleu"] > 60 and found["metrics"]["ter"] < 30
     assert found["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     record = json.loads((tmp_path / "results" / "runs" / f"{run}.json").read_text())
-    kept = record["evaluations"]["beam"]["test"]
+    (kept,) = record["evaluations"]["beam"]["test"]
     assert kept["metrics"] == found["metrics"] and kept["settings"]["beam_width"] == 3
     assert kept["metrics"]["nll"] == pytest.approx(record["metrics"]["test"]["nll"])
     assert set(record["task_version"]) >= {"data_sha256", "subwords_sha256", "subwords"}
@@ -128,6 +128,10 @@ def test_a_run_learns_and_is_translated(seqbench, raw, tmp_path):
     ]
     printed = subprocess.run(line, check=True, capture_output=True, text=True).stdout
     assert float(printed) == pytest.approx(found["metrics"]["bleu"], abs=1e-6)
+    assert seqbench("eval", f"run={run}", "evaluation=beam", "evaluation.beam_width=1")[0] == 0
+    record = json.loads((tmp_path / "results" / "runs" / f"{run}.json").read_text())
+    widths = [one["settings"]["beam_width"] for one in record["evaluations"]["beam"]["test"]]
+    assert widths == [3, 1]  # the first is not lost
     code, _, said = seqbench("eval", f"run={run}", "evaluation=cache")
     assert code == 2 and "is for language modelling" in said
 
@@ -196,15 +200,26 @@ MISTAKES = [
     ("network.embedding=one_hot", "translation reads a learned embedding, not network.embedding=one_hot."),
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
     ("task.batch_tokens=0", "task: task.batch_tokens is at least 1, not 0."),
+    (
+        "task.data_seed=9223372036854775808",
+        "task: task.data_seed is at least 0 and below 2^63, not 9223372036854775808.",
+    ),
+    ("head=squared_error", "SquaredError is a head for real numbers, and this task's outputs are classes."),
+    (
+        "model@model.encoder=gnmt",
+        "model: GNMT has an encoder and a decoder itself, and is no part of one.",
+    ),
+    ("model.encoder.backend=fast", "model.encoder.backend must be one of auto, reference, native, not 'fast'."),
     ("task=copy", "Composed is an encoder and a decoder: a model for translation alone."),
 ]
 
 
 @pytest.mark.parametrize(("change", "said"), MISTAKES, ids=[change for change, _ in MISTAKES])
 def test_mistakes(seqbench, raw, tmp_path, change, said):
-    asked = [one for one in settings(raw, tmp_path) if not (change in ("model=lstm",) and one.startswith("model"))]
-    if change == "task=copy":
-        asked = [one for one in asked if not one.startswith("task")]
+    group = change.partition("=")[0]
+    asked = [
+        one for one in settings(raw, tmp_path) if group not in ("model", "head", "task") or not one.startswith(group)
+    ]
     code, _, wrong = seqbench("train", *asked, change, "train.max_steps=2")
     assert (code, wrong) == (2, f"seqbench: {said}\n")
     assert not (tmp_path / "outputs").exists()
@@ -236,3 +251,34 @@ def test_real_multi30k(real_data, tmp_path):
     assert [entries[split]["n_pairs"] for split in ("train", "valid", "test")] == [29_000, 1_014, 1_000]
     assert sum(entries["train"]["skipped"].values()) == 0
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("task.max_pieces=0", "task.max_pieces and task.vocabulary_size are at least 1."),
+        ("task.subword=words", "task.subword is one of bpe, unigram, not 'words'."),
+        (
+            "task.vocabulary_size=10000000000",
+            "a vocabulary of 10,000,000,000 bpe pieces cannot be learnt from this text",
+        ),
+    ],
+)
+def test_mistakes_of_prepare(seqbench, raw, tmp_path, change, said):
+    code, _, wrong = seqbench("prepare", "task=multi30k_ende", f"source={raw}", f"data_dir={tmp_path}", change)
+    assert code == 2 and wrong.splitlines()[-1].startswith(f"seqbench: {said}")
+
+
+def test_text_in_tokens_is_scored_apart(seqbench, raw, tmp_path):
+    asked = settings(raw, tmp_path, "train.max_steps=2", "task.tokenized=true")
+    assert seqbench("train", *asked)[0] == 0
+    code, said, wrong = seqbench("eval", f"run={run_of(tmp_path).name}", "evaluation=beam", "evaluation.beam_width=1")
+    assert code == 0, wrong
+    found = json.loads(said)
+    assert "bleu_tokenized" in found["metrics"] and "bleu" not in found["metrics"]
+    assert "tok:none" in found["signatures"]["bleu_tokenized"]
+
+
+def test_a_translation_is_one_line(task, monkeypatch):
+    monkeypatch.setattr(task.pairs.subwords, "decode", lambda ids: ["one\ntwo", "a\r\nb"])
+    assert task.spelt([[], []]) == ["one two", "a b"]

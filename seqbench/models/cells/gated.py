@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from seqbench import compiled
+from seqbench.compiled import BackendError
 from seqbench.types import State
 
 SOURCE = Path(__file__).with_name("cpp") / "gated.cpp"
-BACKENDS = ("auto", "reference", "native")
 SHORTEST = 4  # steps from which `auto` takes the compiled loop, which packs the weights before the first
 
 
@@ -35,7 +35,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
     """One layer of `nn.LSTM` or `nn.GRU` on features (B, T, D) or ids (B, T) that stand for one-hot vectors: outputs
     (B, T, H) and the last state, (h, c) or h of (B, H). None where torch's kernel is to run instead.
 
-    `backend` is reference, native (raises `RuntimeError` where it cannot run), or auto: native where it can and pays.
+    `backend` is reference, native (raises `BackendError` where it cannot run), or auto: native where it can and pays.
     """
     input_weight, weight, input_bias, bias = module.all_weights[0]
     can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
@@ -44,7 +44,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
         return None
     if not can or library() is None:
         if backend == "native":
-            raise RuntimeError("backend=native, but there is no compiled layer for this device and type")
+            raise BackendError("backend=native, but there is no compiled layer for this device and type.")
         return None
     is_lstm = isinstance(module, nn.LSTM)
     x_TB = x.transpose(0, 1)

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from seqbench.compiled import BackendError
 from seqbench.models.cells import native
 
-BACKENDS = ("auto", "reference", "native")
 NONLINEARITIES = ("modrelu", "complex_modrelu", "tanh")  # numbered as in cpp/nonlinearities.h
 
 
@@ -201,7 +201,7 @@ def recurrence(
 ) -> tuple[Tensor, Tensor] | None:
     """Outputs (T, B, H) and last state (B, H) for features (T, B, D), or ids (T, B) that stand for one-hot vectors.
 
-    `backend` is reference, native (compiled; raises `RuntimeError` where it cannot run), or auto: native where it can.
+    `backend` is reference, native (compiled; raises `BackendError` where it cannot run), or auto: native where it can.
     With `readout_CH` the outputs are their products with it, (T, B, C), plus `readout_bias_C` if there is one; or None
     is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and
     one buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
@@ -237,7 +237,7 @@ def _path(weight: Tensor, map: Map, backend: str) -> str:
     if weight.device.type == "cuda" and weight.dtype == torch.float32 and map.width <= MOST_ON_GPU and _has_triton():
         return "gpu"
     if backend == "native":
-        raise RuntimeError("backend=native, but there is no native recurrence for this device, type and width")
+        raise BackendError("backend=native, but there is no native recurrence for this device, type and width.")
     return "reference"
 
 

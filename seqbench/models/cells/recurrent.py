@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqbench.models.cells.recurrence import BACKENDS, Map, Spare, recurrence
+from seqbench.compiled import checked_backend
+from seqbench.models.cells.recurrence import Map, Spare, recurrence
 from seqbench.types import Backbone, State
 
 
@@ -24,9 +25,7 @@ class Recurrent(Backbone):
 
     def __init__(self, nonlinearity: str, backend: str):
         super().__init__()
-        if backend not in BACKENDS:
-            raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
-        self.nonlinearity, self.backend, self._spare = nonlinearity, backend, Spare()
+        self.nonlinearity, self.backend, self._spare = nonlinearity, checked_backend(backend), Spare()
 
     def map(self) -> Map:
         """W, made once a forward pass and never once a time step."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.models.cells.gated import BACKENDS
+from seqbench.compiled import checked_backend
 from seqbench.models.cells.gated import layer as compiled_layer
 from seqbench.types import Backbone, ParameterGroup, State, tree_map
 
@@ -28,11 +28,9 @@ class RecurrentStack(Backbone):
 
     def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
         super().__init__()
-        if backend not in BACKENDS:
-            raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
         if dropout > 0 and len(layers) == 1:
             raise ValueError(f"dropout={dropout} acts between layers; on the only one network.dropout_output acts")
-        self.backend = backend
+        self.backend = checked_backend(backend)
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
         self.d_output = layers[-1].hidden_size
