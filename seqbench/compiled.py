@@ -1,4 +1,4 @@
-"""C++ sources of this package, built at first use and kept.
+"""C++ sources of this package, built at first use and kept, and the setting `backend` that asks for them or not.
 
 `torch.utils.cpp_extension` compiles a folder of them once for each version of them, of torch and of the processor, into
 torch's folder of extensions ($TORCH_EXTENSIONS_DIR, or the user's cache). Where that cannot be done the caller computes
@@ -19,7 +19,21 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
+from seqbench.errors import UserError
+from seqbench.values import BACKENDS
+
 FLAGS = ["-O3", "-march=native", "-std=c++17", "-pthread", "-fno-math-errno", "-fno-trapping-math"]
+
+
+class BackendError(UserError, RuntimeError):
+    """backend=native where there is nothing compiled for the device, type or shape."""
+
+
+def checked_backend(backend: str) -> str:
+    """The backend, if there is such a one. Raises `ValueError`."""
+    if backend not in BACKENDS:
+        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
+    return backend
 
 
 @functools.cache

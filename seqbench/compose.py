@@ -138,7 +138,7 @@ def _no_setting(path: str, overrides: Sequence[str]) -> ConfigError:
         wanted = f"{path}=<value>" if group in known else f"{group}.<setting>=<value>"
         hint = "" if group in known else did_you_mean(group, [one for one in known if one.count(".") == 2])
         return ConfigError(f"{path} is not there yet; a plus adds it: +{wanted}{hint}.")
-    if path in _settings(()):
+    if path in known or path in _settings(()):  # known: of a sweep's first choice
         return ConfigError(f"{path} is not a setting of what is chosen here.")
     hint = did_you_mean(path, [*known, *groups()]) or "; seqbench show lists them"
     return ConfigError(f"{path} is not a setting{hint}.")

@@ -187,8 +187,13 @@ def check(config: Config) -> None:
     if not 0 <= config.seed < SEEDS:
         raise ConfigError(f"seed is at least 0 and below {SEEDS:,}, not {config.seed}.")
     train = config.train
-    if (train.max_steps is None) == (train.max_epochs is None):
-        raise ConfigError("Give exactly one of train.max_steps and train.max_epochs.")
+    if train.max_steps is None and train.max_epochs is None:
+        raise ConfigError("Give one of train.max_steps and train.max_epochs.")
+    if train.max_steps is not None and train.max_epochs is not None:
+        raise ConfigError(
+            f"train.max_steps={train.max_steps} and train.max_epochs={train.max_epochs:g} are both given: set one of "
+            "them to null."
+        )
     if train.average_last > 1 and train.select != "last":
         raise ConfigError(f"train.average_last={train.average_last} needs train.select=last, not {train.select}.")
     for path, value in [

@@ -48,9 +48,10 @@ def _check_arguments(name: str, path: str, node: dict[str, Any]) -> None:
                 raise ConfigError(f"{path}.{key} needs a _target_ and its arguments: {name}@{path}.{key}=<a {name}>.")
             _check_arguments(name, f"{path}.{key}", value)
         check_value(f"{path}.{key}", value, hints.get(key))
-    for key in expected:
-        if key not in settings:
-            raise ConfigError(f"{path}.{key} is missing: {node['_target_']} needs it in its YAML.")
+    missing = [f"{path}.{key}" for key in expected if key not in settings]
+    if missing:
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise ConfigError(f"{', '.join(missing)} {verb} missing: {node['_target_']} needs {them} in its YAML.")
 
 
 def signature_of(name: str, target: str) -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:

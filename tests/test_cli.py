@@ -52,7 +52,7 @@ def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
     path.unlink()
     assert "has finished" in seqbench("train", *SMALL)[1]
     assert json.loads(path.read_text()) == whole
-    evaluations = {"frequency": {"valid": {"metrics": {"nll": 1.0}}}}
+    evaluations = {"frequency": {"valid": [{"metrics": {"nll": 1.0}}]}}
     path.write_text(json.dumps(whole | {"evaluations": evaluations}))
     (tmp_path / "outputs" / path.stem / "record.json").write_text("")  # the disk was full, or the machine went down
     code, said, errors = seqbench("train", *SMALL)
@@ -93,12 +93,12 @@ def test_evaluations_go_into_the_record_under_their_names(seqbench, words, tmp_p
         record = json.loads(kept.read_text())
         assert (folder / "record.json").read_bytes() == kept.read_bytes()
         assert record["metrics"] == plain  # of another kind, and so elsewhere
-        found = record["evaluations"][evaluation[0]]["valid"]
+        (found,) = record["evaluations"][evaluation[0]]["valid"]
         assert json.loads(said) == {"run_id": name, "split": "valid", **found}
         assert found["category"] == {"frequency": "static", "cache": "cache"}[evaluation[0]]
         assert found["context"] and found["memory"] and found["step"] == 2
-    assert record["evaluations"]["frequency"]["valid"]["metrics"]["nll"] == pytest.approx(plain["valid"]["nll"])
-    assert record["evaluations"]["cache"]["valid"]["settings"] == {"size": 5, "weight": 0.1, "sharpness": 1.0}
+    assert record["evaluations"]["frequency"]["valid"][0]["metrics"]["nll"] == pytest.approx(plain["valid"]["nll"])
+    assert record["evaluations"]["cache"]["valid"][0]["settings"] == {"size": 5, "weight": 0.1, "sharpness": 1.0}
     assert not (tmp_path / "results").exists()
 
 
@@ -195,3 +195,42 @@ def test_completion():
     assert ask("seqbench tr") == ["train"]
     assert "model=scornn" in ask("seqbench train model=s")
     assert "train." in " ".join(ask("seqbench train trai"))
+
+
+def test_a_sweep_says_whose_results_are_whose(seqbench):
+    code, said, errors = seqbench("train", *SMALL, "-m", "seed=0,1")  # -m where Hydra does not take it
+    assert code == 0, errors
+    jobs = [line for line in said.splitlines() if line.startswith("Job ")]
+    assert [line.split()[1] + line.split()[-1] for line in jobs] == ["0:seed=0", "1:seed=1"]
+    ids = re.findall(r"^Run (\w{12}):", said, re.MULTILINE)
+    assert re.findall(r"^Test of run (\w{12}) at step 4:", said, re.MULTILINE) == ids and len(set(ids)) == 2
+
+
+def test_ones_own_torchrun(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "seqbench"]
+    done = subprocess.run([*command, "train", *SMALL], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Test of run ") == 1
+    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1
+
+
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="SLURM is here: the job would be sent to it")
+def test_slurms_launcher_without_slurm(seqbench):
+    code, _, errors = seqbench("train", "-m", "hydra/launcher=slurm", *SMALL, "seed=0,1", apart=True)
+    said = "seqbench: hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.\n"
+    assert (code, errors) == (2, said)
+
+
+def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tmp_path):
+    assert seqbench("train", *SMALL)[0] == 0
+    (run,) = (tmp_path / "outputs").iterdir()
+    shutil.copytree(run, run.with_name(run.name[:4] + "0" * 8))
+    code, _, errors = seqbench("eval", f"run={run.name[:4]}")
+    both = ", ".join(sorted([run.name, run.name[:4] + "0" * 8]))
+    assert (code, errors) == (2, f"seqbench: Several runs in outputs begin with '{run.name[:4]}': {both}.\n")
+    code, _, errors = seqbench("eval", "run=zzz")
+    assert code == 2 and errors.startswith("seqbench: No run in outputs begins with 'zzz'; nearest: ")
+    shutil.rmtree(tmp_path / "outputs")
+    code, _, errors = seqbench("eval", f"run={run.name}")
+    said = f"seqbench: The ledger has run {run.name}, but outputs has not its weights: train it here first.\n"
+    assert (code, errors) == (2, said)

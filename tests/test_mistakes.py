@@ -71,7 +71,12 @@ COMMAND_LINE = [
     ("train train.max_steps=abc", "train.max_steps must be an integer, not 'abc'."),
     ("train model.hidden_size=abc", "model.hidden_size must be an integer, not 'abc'."),
     ("train train.max_steps=-1", "train.max_steps must be positive, not -1."),
-    ("train train.max_epochs=1", "Give exactly one of train.max_steps and train.max_epochs."),
+    (
+        "train train.max_epochs=1",
+        "train.max_steps=1000 and train.max_epochs=1 are both given: set one of them to null.",
+    ),
+    ("train train.max_steps=null", "Give one of train.max_steps and train.max_epochs."),
+    ("train -m model=lstm,scornn model.n_layers=1", "model.n_layers is not a setting of what is chosen here."),
     ("train train.precision=fp8", "train.precision is one of fp32, bf16, fp16, not 'fp8' (did you mean fp32?)."),
     ("train model._target_=os.system", "model._target_ must lie in seqbench. or torch.optim., not 'os.system'."),
     ("train model.n_negative=999", "model: n_negative is between 0 and hidden_size=190, not 999."),
@@ -84,7 +89,7 @@ COMMAND_LINE = [
     ("train model=gru,lstm", "model=gru,lstm gives several values; -m runs each of them."),
     ("train model=[gru,lstm]", "model takes one file at a time; model=<one>,<two> after -m runs each of them."),
     ("train -m model=gru,lstmm", "model=lstmm does not exist; did you mean lstm?"),
-    ("eval run=abc", "No single run in outputs begins with 'abc'; there is none."),
+    ("eval run=abc", "No run in outputs begins with 'abc'; there is none."),
     (
         "eval model=gru",
         "eval takes run, evaluation, split, output_dir, results_dir, data_dir, source, train.device, train.threads; "
@@ -151,7 +156,7 @@ COMMAND_LINE = [
     ("train head=adaptive", "head: cutoffs must rise and be below the number of words, 9, not [2000, 8000]."),
     ("train head.vocab_chunk=3 head.target_chunk=3", "head: one of vocab_chunk and target_chunk is null."),
     ("train head.vocab_chunk=0", "head: vocab_chunk is at least 1, or null, not 0."),
-    ("show run=abc", "No single run in outputs begins with 'abc'; there is none."),
+    ("show run=abc", "No run in outputs begins with 'abc'; there is none."),
     ("tables", "There is no results/tables.yaml; name the folder of tables.yaml and runs/ as results_dir=."),
     ("prepare task=ptb_wrd", "task=ptb_wrd does not exist; did you mean ptb_word?"),
     ("train output_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x/{run_id}: Not a directory."),

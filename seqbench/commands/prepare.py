@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from seqbench.compose import composed
+from seqbench.errors import ConfigError
 from seqbench.targets import check_node, locate
 
 
@@ -18,7 +19,10 @@ def prepare(arguments: list[str]) -> None:
         print(f"{target.__name__} makes its data as it goes; there is nothing to prepare.")
         return
     settings = {key: value for key, value in config.task.items() if key != "_target_"}
+    asked = [data_folder(config), config.source, config.force]
     if "settings" in inspect.signature(target.prepare).parameters:  # which decide what the data become
-        print(target.prepare(data_folder(config), config.source, config.force, settings))
-        return
-    print(target.prepare(data_folder(config), config.source, config.force))
+        asked.append(settings)
+    try:
+        print(target.prepare(*asked))
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error

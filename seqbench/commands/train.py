@@ -25,7 +25,8 @@ def train(arguments: list[str]) -> None:
     """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help."""
     configs.register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
-    sys.argv = ["seqbench train", *arguments]
+    sweep = [one for one in arguments if one in ("-m", "--multirun")]  # Hydra wants it before or after all settings
+    sys.argv = ["seqbench train", *sweep, *(one for one in arguments if one not in sweep)]
     try:
         hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
     except BrokenPipeError:  # `--cfg job | head`
@@ -35,12 +36,18 @@ def train(arguments: list[str]) -> None:
     except ValueError as error:
         raise_if_no_name(error, arguments)
         raise
+    except RuntimeError as error:
+        if "srun" not in str(error):
+            raise
+        raise UserError("hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.") from error
 
 
 def _job(node: DictConfig) -> None:
     """One job. Errors leave as `SystemExit`, which Hydra lets through without a word of its own; in a sweep, a run that
     cannot go on leaves the others their turn."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweeping:
+        print(f"Job {HydraConfig.get().job.num}: {' '.join(HydraConfig.get().overrides.task)}", flush=True)
     try:
         choices = HydraConfig.get().runtime.choices
         refuse_lists(choices)
@@ -68,9 +75,9 @@ def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
     raise SystemExit(stopped(str(error), code)) from error
 
 
-def run(config: Config, isolated: bool) -> dict[str, Any]:
-    """Train unless it has been done. `isolated`: in a process of its own, as a sweep's jobs must be, whose memory
-    figures and caches would otherwise mix."""
+def run(config: Config, isolated: bool) -> dict[str, Any] | None:
+    """Train unless it has been done; the record, None in a process that torchrun started beside the first. `isolated`:
+    in a process of its own, as a sweep's jobs must be, whose memory figures and caches would otherwise mix."""
     from seqbench.engine.run import finished, ledger
     from seqbench.report.ledger import write_record
 
@@ -85,11 +92,12 @@ def run(config: Config, isolated: bool) -> dict[str, Any]:
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
     else:
         record = _run_now(config, isolated)
-    print(summary(record))
+    if record is not None:
+        print(summary(record))
     return record
 
 
-def _run_now(config: Config, isolated: bool) -> dict[str, Any]:
+def _run_now(config: Config, isolated: bool) -> dict[str, Any] | None:
     if isolated or config.train.nproc > 1:
         from seqbench.engine.worker import run_in_processes
 
@@ -97,16 +105,16 @@ def _run_now(config: Config, isolated: bool) -> dict[str, Any]:
     from seqbench.engine.distributed import World
     from seqbench.engine.run import train as train_here
 
-    record = train_here(config, World(config.train))
-    if record is None:
-        raise RunError("The run left no record.")
+    world = World(config.train)
+    record = train_here(config, world)
+    world.close()
     return record
 
 
 def summary(record: dict[str, Any]) -> str:
     """The end of a run in two lines: what was reached, and what a model without memory reaches."""
     metrics = record["metrics"]
-    lines = [f"Test at step {record['selected_step']}: {said(metrics['test'])}"]
+    lines = [f"Test of run {record['run_id']} at step {record['selected_step']}: {said(metrics['test'])}"]
     if metrics["baseline"]:
         lines.append(f"Memoryless baseline: {said(metrics['baseline'])}")
     return "\n".join(lines)

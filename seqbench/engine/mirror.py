@@ -90,7 +90,10 @@ class WandB:
         try:
             # WANDB_MODE has the first word; the login asks no one at the terminal, and the server for ten seconds
             asked = "WANDB_MODE" in os.environ
-            self.run = start(mode=None if asked else "online" if wandb.login(prompt=False) else "offline")
+            online = asked or wandb.login(prompt=False)
+            if not online:
+                say(f"W&B has no key (wandb login); logging offline into {folder / 'wandb'}.")
+            self.run = start(mode=None if asked else "online" if online else "offline")
         except wandb.Error as error:
             say(f"W&B does not answer ({_first_line(error)}); logging offline.")
             self.run = start(mode="offline")

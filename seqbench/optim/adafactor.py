@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqbench.compiled import BackendError, checked_backend
 from seqbench.optim import blocks, native
-
-BACKENDS = ("auto", "reference", "native")
 
 # Elements in a batch, at most: 1 MiB in float32, so that a stack stays in a CPU's cache (16 MiB was 1.4 times slower).
 # Below it launches cost more than the copies that stack; a tensor above half of it is never copied.
@@ -75,9 +74,7 @@ class Adafactor(torch.optim.Optimizer):
         min_dim_factored: int = 1,
         backend: str = "auto",
     ):
-        if backend not in BACKENDS:
-            raise ValueError(f"Adafactor: backend is one of {', '.join(BACKENDS)}, not {backend}")
-        self.backend = backend
+        self.backend = checked_backend(backend)
         defaults = {
             "lr": lr,
             "lr_factor": 1.0,
@@ -147,7 +144,7 @@ class Adafactor(torch.optim.Optimizer):
             if self.backend != "reference" and native.takes(weight, state):
                 compiled.setdefault(weight.dtype, []).append(weight)
             elif self.backend == "native":
-                raise RuntimeError("backend=native, but Adafactor has no native step for this device, type and layout")
+                raise BackendError("backend=native, but Adafactor has no native step for this device, type and layout.")
             else:
                 others.append(weight)
         return compiled, others

@@ -94,7 +94,9 @@ def build_optimizer(
     """`settings` is the config node without `_target_`, with `groups`; `make(target, params, settings)` constructs one
     optimizer (`target` None: the node's own class). Raises `ValueError` for a group that the network has not got."""
     settings = dict(settings)
-    overrides: dict[str, dict[str, Any]] = {name: dict(value) for name, value in (settings.pop("groups") or {}).items()}
+    overrides: dict[str, dict[str, Any]] = {
+        name: dict(value) for name, value in (settings.pop("groups", None) or {}).items()
+    }
     for name in overrides:
         if name not in named:
             known = ", ".join(named) or "none"
