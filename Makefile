@@ -31,7 +31,7 @@ test: .venv/dev ## all tests
 test-slow: .venv/dev ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200
 
-test-data: .venv/dev ## a made-up corpus of WikiText-103's size: minutes, and 3 GB of disk
+test-data: .venv/dev ## made-up corpora of WikiText-103's and WMT14's size: minutes, and 3 GB of disk
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m large --timeout 1800
 
 lint: .venv/dev ## ruff and pyright
