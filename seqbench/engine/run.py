@@ -25,7 +25,7 @@ from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
-from seqbench.engine.state import Progress, Run, restore
+from seqbench.engine.state import Progress, Run, is_emulated, restore
 from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.network import Network, build_network, embedding_kind
 from seqbench.optim.groups import build_optimizer
@@ -184,6 +184,8 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         )
         counts = run.network.count_parameters()
         run.log.say(f"Run {folder.name}: {counts['total']:,} parameters, {counts['recurrent']:,} of them recurrent.")
+    if is_emulated(precision := config.train.precision, run.world.device):
+        run.log.say(f"This CPU has no AVX-512: train.precision={precision} is many times slower than fp32 here.")
     try:
         with stop_signals(heeded=run.world.size == 1) as stopping:
             fit(run, stopping)

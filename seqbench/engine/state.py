@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,14 @@ from seqbench.tasks.task import Task
 from seqbench.types import State
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether `device` computes in `precision` number by number: an x86 CPU without AVX-512, tens of times slower than
+    in fp32."""
+    if precision not in PRECISIONS or device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    return not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 @dataclass

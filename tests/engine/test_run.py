@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -43,6 +44,16 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model):
         found.append(losses(tmp_path / precision))
     assert (found[0] != found[1]) == (model != "scornn")  # scoRNN's recurrence and readout stay in float32
     assert found[0] == pytest.approx(found[1], rel=0.02)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="asks torch to do without an x86 CPU's AVX-512")
+def test_half_precision_without_avx512_is_said_to_be_slow(seqbench):
+    for precision, said in [("fp32", False), ("bf16", True)]:
+        settings = [*SMALL, f"train.precision={precision}", "train.device=cpu"]
+        code, printed, errors = seqbench("train", *settings, ATEN_CPU_CAPABILITY="avx2")
+        assert code == 0, errors
+        line = "This CPU has no AVX-512: train.precision=bf16 is many times slower than fp32 here."
+        assert (line in " ".join(printed.split())) is said
 
 
 def test_the_record_says_what_was_run(seqbench, tmp_path):
