@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import small_run
@@ -16,6 +17,7 @@ from said import run_id
 
 from seqbench.engine.checkpoint import Checkpoints
 
+ROOT = Path(__file__).parents[1]
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2"]
 
 
@@ -190,11 +192,23 @@ def test_completion():
     def ask(line):
         env = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
         command = [sys.executable, "-m", "seqbench", "-sc", "query=bash"]
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.split()
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
 
     assert ask("seqbench tr") == ["train"]
     assert "model=scornn" in ask("seqbench train model=s")
     assert "train." in " ".join(ask("seqbench train trai"))
+    assert ask("seqbench train experiment=copy_t1000/sc") == [
+        "experiment=copy_t1000/scornn"
+    ]  # Hydra's are one level deep
+    assert ask("seqbench tables ptb_word_d") == ["ptb_word_deq"]
+    assert ask("seqbench bench opt") == ["optimizer"]
+    kept = next((ROOT / "results" / "runs").glob("*.json")).stem
+    assert ask(f"seqbench eval run={kept}") == [f"run={kept}"]
+
+
+def test_completion_for_a_shell_that_is_not_there(seqbench):
+    said = "seqbench: -sc takes install=<shell> or uninstall=<shell>, of bash, zsh, fish.\n"
+    assert seqbench("-sc", "install=powershell")[::2] == seqbench("-sc")[::2] == (2, said)
 
 
 def test_a_sweep_says_whose_results_are_whose(seqbench):

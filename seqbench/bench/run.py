@@ -24,12 +24,16 @@ GROUPS = {  # what can be asked for -> its suites, a module each
 }
 
 
+def names() -> list[str]:
+    """What can be asked for: each suite, and each group of them."""
+    return list(dict.fromkeys([*(suite for suites in GROUPS.values() for suite in suites), *GROUPS]))
+
+
 def find(name: str) -> list[Suite]:
     """The suites of a group, or one of them."""
-    known = {suite: [suite] for suites in GROUPS.values() for suite in suites} | GROUPS
-    if name not in known:
-        raise UserError(f"There is no suite '{name}'; there are {', '.join(known)}.")
-    return [load(suite) for suite in known[name]]
+    if name not in names():
+        raise UserError(f"There is no suite '{name}'; there are {', '.join(names())}.")
+    return [load(suite) for suite in GROUPS.get(name, [name])]
 
 
 def load(name: str) -> Suite:

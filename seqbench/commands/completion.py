@@ -1,23 +1,33 @@
-"""Tab completion: Hydra's, with our subcommand in front. `seqbench -sc install=bash`."""
+"""Tab completion: Hydra's, with our subcommand in front, and what Hydra does not know of: experiments, runs, tables."""
 
 from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import hydra
 
 from seqbench import config as configs
 from seqbench.cli import COMMANDS
+from seqbench.compose import options
+from seqbench.errors import UserError, stopped
+from seqbench.report.declaration import read_declaration
+
+SHELLS = ("bash", "zsh", "fish")
+ASKED = [f"{verb}={shell}" for verb in ("install", "uninstall", "query") for shell in SHELLS]
 
 
 def complete(arguments: list[str]) -> None:
     """Answer `-sc install=bash|zsh|fish`, `uninstall=`, and the shell's `query=`."""
+    if len(arguments) != 2 or arguments[1] not in ASKED:
+        sys.exit(stopped(f"-sc takes install=<shell> or uninstall=<shell>, of {', '.join(SHELLS)}.", 2))
     line = os.environ.get("COMP_LINE", "")
-    if any(argument.startswith("query=") for argument in arguments):
+    if arguments[1].startswith("query="):
         words = line.split(" ")
-        if len(words) <= 2:  # the subcommand itself
-            print("\n".join(name for name in COMMANDS if name.startswith(words[-1] if len(words) == 2 else "")))
+        ours = _ours(words[1:])
+        if ours is not None:
+            print("\n".join(name for name in ours if name.startswith(words[-1] if len(words) > 1 else "")))
             return
         cut = " ".join([words[0], *words[2:]])
         os.environ["COMP_POINT"] = str(int(os.environ.get("COMP_POINT", len(line))) - (len(line) - len(cut)))
@@ -25,3 +35,37 @@ def complete(arguments: list[str]) -> None:
     configs.register()
     sys.argv = ["seqbench", *arguments]
     hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(lambda config: None)()
+
+
+def _ours(words: list[str]) -> list[str] | None:
+    """What may stand for the last of the words after `seqbench`; None where Hydra knows."""
+    if len(words) <= 1:
+        return list(COMMANDS)
+    key, equals, _ = words[-1].partition("=")
+    if equals and key.lstrip("+") == "experiment":
+        return [f"{key}={name}" for name in options("experiment")]
+    if equals and key == "run":
+        return [f"run={name}" for name in _runs()]
+    if words[0] in ("tables", "plots") and not equals:
+        return _tables()
+    if words[0] == "bench":
+        from seqbench.bench.run import names
+
+        return names()
+    return None
+
+
+def _runs() -> list[str]:
+    """Those of the default folders."""
+    config = configs.Config()
+    kept = Path(config.results_dir).glob("runs/*.json")
+    return sorted(
+        {path.stem for path in kept} | {path.parent.name for path in Path(config.output_dir).glob("*/config.yaml")}
+    )
+
+
+def _tables() -> list[str]:
+    try:
+        return list(read_declaration(Path(configs.Config().results_dir) / "tables.yaml"))
+    except UserError:
+        return []
