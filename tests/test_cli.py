@@ -235,6 +235,17 @@ def test_slurms_launcher_without_slurm(seqbench):
     assert (code, errors) == (2, said)
 
 
+def test_a_run_of_another_version_is_not_resumed_under_another_id(seqbench, tmp_path):
+    assert seqbench("train", *SMALL)[0] == 0
+    (run,) = (tmp_path / "outputs").iterdir()
+    other = run.rename(run.with_name("0" * 12))
+    code, said, errors = seqbench("train", "run=000")
+    assert code == 2 and "begun by a version of seqbench with other settings" in errors and run.name in errors
+    other.rename(run)
+    code, said, errors = seqbench("train", f"run={run.name[:4]}")
+    assert code == 0 and f"Run {run.name} has finished" in said, errors
+
+
 def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tmp_path):
     assert seqbench("train", *SMALL)[0] == 0
     (run,) = (tmp_path / "outputs").iterdir()

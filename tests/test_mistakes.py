@@ -139,7 +139,12 @@ COMMAND_LINE = [
         "evaluation=frequency is for a finished run: seqbench eval run=<id> evaluation=frequency.",
     ),
     ("train evaluation=beam", "evaluation=beam is for a finished run: seqbench eval run=<id> evaluation=beam."),
-    ("train run=abc", "run= is for eval and show; the settings that began a run, given again, resume it."),
+    ("train run=abc", "No run in outputs begins with 'abc'; there is none."),
+    (
+        "train run=abc seed=1",
+        "train run=<id> takes run, output_dir, results_dir, data_dir, source, train.device, train.threads, "
+        "train.nproc; seed belongs to the run.",
+    ),
     ("eval run=abc evaluation=dynamic,cache", "evaluation=dynamic,cache gives several values; this command takes one."),
     (
         "train network.init_range=0.1",

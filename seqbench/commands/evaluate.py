@@ -5,68 +5,30 @@ from __future__ import annotations
 import json
 import math
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from seqbench.compose import composed
-from seqbench.config import Config, check, load
-from seqbench.errors import ConfigError, RunError, UserError, did_you_mean
-from seqbench.older import completed
+from seqbench.commands.stored import PLACES, read
+from seqbench.config import Config, check
+from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.report.evaluations import EVALUATIONS, merged
 from seqbench.targets import class_of
 
-ACCEPTED = (
-    *("run", "evaluation", "split", "output_dir", "results_dir"),
-    *("data_dir", "source", "train.device", "train.threads"),
-)
+ACCEPTED = ("evaluation", "split", *PLACES, "train.device", "train.threads")
 
 
 def evaluate(arguments: list[str]) -> None:
-    given = [argument.partition("=")[0].lstrip("+~") for argument in arguments]
-    for key in given:
-        if key not in ACCEPTED and not key.startswith("evaluation."):
-            raise ConfigError(
-                f"eval takes {', '.join(ACCEPTED)}; {key} belongs to the run{did_you_mean(key, ACCEPTED)}."
-            )
-    asked = composed(arguments)
-    folder = find_run(asked)
-    config = completed(load(folder / "config.yaml"))
-    config.evaluation, config.data_dir, config.source = (
-        asked.evaluation,
-        asked.data_dir or config.data_dir,
-        asked.source,
-    )
-    config.train.device, config.train.threads, config.train.nproc = asked.train.device, asked.train.threads, 1
-    config.output_dir, config.split = asked.output_dir, asked.split
-    if "results_dir" in given:  # else where the run's own record went
-        config.results_dir = asked.results_dir
+    always = ("evaluation", "split", "output_dir", "source", "train.device", "train.threads")
+    config, folder = read("eval", arguments, ACCEPTED, always)
+    config.train.nproc = 1
     check(config)
     ledger = Path(config.results_dir) / "runs"
     ledger.mkdir(parents=True, exist_ok=True)  # or what has been measured might have nowhere to go
-    found, translations = _measured(config, folder, asked.split)
-    print(json.dumps({"run_id": folder.name, "split": asked.split, **found}, indent=2))
+    found, translations = _measured(config, folder, config.split)
+    print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     if translations:
-        _write_lines(folder / f"translations.{asked.split}.txt", translations)
-    _keep(config, folder, asked.split, found, ledger)
-
-
-def find_run(config: Config) -> Path:
-    """The folder of `run=<id>` below `output_dir`; a unique beginning of the id will do."""
-    if not config.run:
-        raise ConfigError("Name a run as run=<id>; seqbench list shows those of the ledger.")
-    root = Path(config.output_dir)
-    known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
-    found = [name for name in known if name.startswith(config.run)]
-    if len(found) > 1:
-        raise UserError(f"Several runs in {root} begin with '{config.run}': {', '.join(found)}.")
-    if not found and list((Path(config.results_dir) / "runs").glob(f"{config.run}*.json")):
-        raise UserError(f"The ledger has run {config.run}, but {root} has not its weights: train it here first.")
-    if not found:
-        near = get_close_matches(config.run, known, n=3, cutoff=0.0)  # of hundreds, maybe
-        say = f"nearest: {', '.join(near)}" if near else "there is none"
-        raise UserError(f"No run in {root} begins with '{config.run}'; {say}.")
-    return root / found[0]
+        _write_lines(folder / f"translations.{config.split}.txt", translations)
+    _keep(config, folder, config.split, found, ledger)
 
 
 def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[int, str]]:

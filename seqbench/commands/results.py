@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from seqbench.commands.evaluate import find_run
+from seqbench.commands import stored
 from seqbench.compose import composed, groups, options
 from seqbench.config import Config, check, hashed, run_id
 from seqbench.errors import UserError
@@ -17,6 +17,7 @@ from seqbench.report.evaluations import differing
 from seqbench.report.ledger import Record, read_ledger, said
 from seqbench.report.plot import build_plots
 from seqbench.report.render import render_one_row
+from seqbench.targets import class_of
 
 
 def tables(arguments: list[str]) -> None:
@@ -66,9 +67,10 @@ def _record(config: Config) -> Path:
     kept = sorted((Path(config.results_dir) / "runs").glob(f"{config.run}*.json"))
     if len(kept) == 1:
         return kept[0]
-    record = find_run(config) / "record.json"
+    record = stored.find(config) / "record.json"
     if not record.exists():
-        raise UserError(f"Run {record.parent.name} has not finished; the command that began it resumes it.")
+        name = record.parent.name
+        raise UserError(f"Run {name} has not finished; seqbench train run={name} resumes it.")
     return record
 
 
@@ -80,16 +82,19 @@ def one_record(ledger: Path, name: str) -> Record:
 
 
 def list_all(arguments: list[str]) -> None:
-    """Every group with its options, then the ledger's runs, those of one experiment together."""
-    results = Path(composed(arguments).results_dir)
+    """Every group with its options, then the ledger's runs, those of one experiment together, and unfinished ones."""
+    asked = composed(arguments)
     for group in groups():
         print(f"{group}: {', '.join(options(group))}")
-    ledger = results / "runs"
+    ledger = Path(asked.results_dir) / "runs"
     records = read_ledger(ledger) if ledger.is_dir() else []
     named = sorted((_experiment(record), record.seed, record.steps, record.run_id, record) for record in records)
     width = max((len(name) for name, *_ in named), default=0)
     for name, seed, steps, run, record in named:
         print(f"run {run}  {name:<{width}}  seed {seed}  {steps:>7,} steps  {_reached(record)}")
+    for config, run, step in stored.unfinished(Path(asked.output_dir)):
+        name = config.experiment or f"{class_of(config.task)}/{class_of(config.model)}"
+        print(f"run {run}  {name}  seed {config.seed}  not finished: seqbench train run={run} resumes at step {step:,}")
 
 
 def _experiment(record: Record) -> str:

@@ -12,17 +12,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from seqbench import config as configs
+from seqbench.commands.stored import PLACES, read
 from seqbench.compose import ERRORS, explained, raise_if_no_name, refuse_lists, to_config
-from seqbench.config import Config, run_id
+from seqbench.config import Config, check, run_id
 from seqbench.errors import ConfigError, RunError, UserError, stopped
 from seqbench.report.ledger import said
 from seqbench.targets import class_of
 
+RESUMED = (*PLACES, "train.device", "train.threads", "train.nproc")
 PLAIN = "static"  # what training selects by and a record's metrics come from: a run's id holds no evaluation's settings
 
 
 def train(arguments: list[str]) -> None:
-    """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help."""
+    """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help; or resume `run=<id>`."""
+    if any(argument.startswith("run=") for argument in arguments):
+        return _resume(arguments)
     configs.register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
     sweep = [one for one in arguments if one in ("-m", "--multirun")]  # Hydra wants it before or after all settings
@@ -42,6 +46,19 @@ def train(arguments: list[str]) -> None:
         raise UserError("hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.") from error
 
 
+def _resume(arguments: list[str]) -> None:
+    """Go on with the run of an id, by the settings that lie in its folder."""
+    config, folder = read("train run=<id>", arguments, RESUMED, always=("output_dir",))
+    config.force = False  # as it may have been begun
+    if run_id(config) != folder.name:
+        raise UserError(
+            f"Run {folder.name} was begun by a version of seqbench with other settings, where it had this id; here it "
+            f"would be {run_id(config)}."
+        )
+    check(config)
+    run(config, isolated=False)
+
+
 def _job(node: DictConfig) -> None:
     """One job. Errors leave as `SystemExit`, which Hydra lets through without a word of its own; in a sweep, a run that
     cannot go on leaves the others their turn."""
@@ -53,9 +70,7 @@ def _job(node: DictConfig) -> None:
         refuse_lists(choices)
         config = to_config(node)
         config.experiment = choices.get("experiment")
-        configs.check(config)
-        if config.run is not None:
-            raise UserError("run= is for eval and show; the settings that began a run, given again, resume it.")
+        check(config)
         run(config, isolated=sweeping)
     except BrokenPipeError:
         raise

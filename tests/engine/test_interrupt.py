@@ -32,8 +32,8 @@ def interrupted(tmp_path, number, *extra) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_step_is_saved(tmp_path, number):
+@pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "settings"), (signal.SIGTERM, "id")])
+def test_the_step_is_saved(tmp_path, number, by):
     code, said = interrupted(tmp_path, number)
     (run,) = (tmp_path / "outputs").iterdir()
     (saved,) = run.glob("checkpoints/step-*.pt")  # though none was due
@@ -44,7 +44,11 @@ def test_the_step_is_saved(tmp_path, number):
         f"seqbench: Interrupted at step {step:,}, which is saved; the same command resumes.",
     )
     assert "Traceback" not in said
-    again = subprocess.run([*COMMAND, *LONG], cwd=tmp_path, capture_output=True, text=True, check=True)
+    listed = subprocess.run([*COMMAND[:-1], "list"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    resumes = f"not finished: seqbench train run={run.name} resumes at step {step:,}"
+    assert listed.splitlines()[-1] == f"run {run.name}  copy/scornn  seed 0  {resumes}"
+    settings = LONG if by == "settings" else [f"run={run.name[:6]}"]
+    again = subprocess.run([*COMMAND, *settings], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"Resuming {run.name} at step {step}." in again.stdout
     (tmp_path / "whole").mkdir()
     subprocess.run([*COMMAND, *LONG], cwd=tmp_path / "whole", capture_output=True, check=True)
