@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -13,11 +14,11 @@ from seqbench.errors import RunError, UserError, stopped
 
 COMMANDS = {
     "train": "train a run, or a sweep with -m; run again to resume",
-    "eval": "evaluate a finished run: run=<id> [evaluation=static] [split=test]",
+    "eval": "evaluate a finished run again, or in another way: run=<id> [evaluation=beam]",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
     "tables": "write results/tables/ from the ledger: [name ...]",
-    "plots": "draw results/plots/ from the ledger: learning curves of a table's rows",
-    "bench": "time and weigh against what you would use instead: [recurrent|kronecker|language|...]",
+    "plots": "draw results/plots/, learning curves, from the ledger: [name ...]",
+    "bench": "time and weigh against what you would use instead: [name ...]",
     "show": "print the resolved config and run id of some settings, or what run=<id> reached",
     "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
 }
@@ -52,7 +53,7 @@ def main() -> None:
         hint = f"; did you mean {close[0]}?" if close else "; see seqbench --help."
         sys.exit(stopped(f"There is no command '{name}'{hint}", 2))
     if name != "train" and {"-h", "--help"}.intersection(rest):  # train's are Hydra's, and list every setting
-        print(f"seqbench {name}: {COMMANDS[name]}")
+        print(f"seqbench {name}: {COMMANDS[name]}\n\n{inspect.getdoc(_command(name))}")
         return None
     try:
         _command(name)(rest)

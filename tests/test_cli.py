@@ -15,6 +15,10 @@ import torch
 from filelock import FileLock
 from said import run_id
 
+from seqbench.bench.run import GROUPS
+from seqbench.cli import COMMANDS
+from seqbench.commands.evaluate import ACCEPTED
+from seqbench.compose import options
 from seqbench.engine.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
@@ -259,3 +263,12 @@ def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tm
     code, _, errors = seqbench("eval", f"run={run.name}")
     said = f"seqbench: The ledger has run {run.name}, but outputs has not its weights: train it here first.\n"
     assert (code, errors) == (2, said)
+
+
+def test_a_commands_help_names_what_it_takes(seqbench):
+    named = {"eval": [*ACCEPTED, *options("evaluation")], "bench": [*GROUPS, "rounds", "threads"], "show": ["--row"]}
+    for command in COMMANDS:
+        code, said, errors = seqbench(command, "--help")
+        assert code == 0, errors
+        assert command == "train" or said.startswith(f"seqbench {command}: {COMMANDS[command]}\n\n")
+        assert [name for name in named.get(command, []) if name not in said] == []

@@ -10,7 +10,12 @@ DEFAULTS = {"rounds": 7, "threads": 1}
 
 
 def bench(arguments: list[str]) -> None:
-    """Names of suites (none: all), and maybe rounds=, threads=, results_dir=."""
+    """The contestants take turns in one process; <name>.json and <name>.md are written to results/bench.
+
+    <name> ...                         recurrent, kronecker, language, equilibrium, optimizer, or a suite; none: all
+    rounds=7 threads=1                 how often each is timed, and with how many threads
+    results_dir=results
+    """
     from seqbench.bench.run import GROUPS, find, run, write
 
     numbers, results = dict(DEFAULTS), Path("results")

@@ -18,6 +18,14 @@ ACCEPTED = ("evaluation", "split", *PLACES, "train.device", "train.threads")
 
 
 def evaluate(arguments: list[str]) -> None:
+    """The run's selected weights are measured and its record keeps what they reach.
+
+    run=<id>                           as seqbench list shows it; a beginning will do
+    evaluation=<how>                   static, beam, cache, dynamic, frequency or sliding, whose settings
+                                       seqbench show evaluation=<how> prints: evaluation.beam_width=4
+    split=test                         or valid, or train
+    train.device= train.threads=       where, and where things lie: output_dir=, results_dir=, data_dir=, source=
+    """
     always = ("evaluation", "split", "output_dir", "source", "train.device", "train.threads")
     config, folder = read("eval", arguments, ACCEPTED, always)
     config.train.nproc = 1

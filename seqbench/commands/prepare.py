@@ -10,6 +10,13 @@ from seqbench.targets import check_node, locate
 
 
 def prepare(arguments: list[str]) -> None:
+    """Raw text is checked and becomes token ids in data_dir; a preparation that was stopped goes on.
+
+    task=<task>                        one that reads data, with settings: task.vocabulary_size=4000
+    source=<folder>                    of the raw files, or hub, which downloads them
+    data_dir=<folder>                  of what is prepared; else $SEQBENCH_DATA, else the user's cache
+    force=true                         prepare again what is there
+    """
     config = composed(arguments)
     check_node("task", config.task)
     from seqbench.engine.run import data_folder

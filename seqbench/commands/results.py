@@ -21,7 +21,11 @@ from seqbench.targets import class_of
 
 
 def tables(arguments: list[str]) -> None:
-    """Names of tables (none: all), and maybe results_dir=."""
+    """results/tables.yaml declares rows, columns and published numbers; <name>.md and <name>.tex are written.
+
+    <name> ...                         of tables; none: all
+    results_dir=results                the folder of tables.yaml and of runs/, the ledger
+    """
     names, results = _names_and_folder(arguments)
     declaration = results / "tables.yaml"
     for path in build_tables(declaration, results / "runs", results / "tables", compose_row, names):
@@ -29,7 +33,11 @@ def tables(arguments: list[str]) -> None:
 
 
 def plots(arguments: list[str]) -> None:
-    """Names of tables (none: all with curves), and maybe results_dir=."""
+    """The selection metric on valid over steps, a line for each run of a table's rows, as <name>.svg.
+
+    <name> ...                         of tables; none: all whose runs have curves
+    results_dir=results                the folder of tables.yaml and of runs/, the ledger
+    """
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError('plots needs matplotlib: pip install "seqbench[plots]".')
     names, results = _names_and_folder(arguments)
@@ -49,7 +57,12 @@ def compose_row(experiment: str, overrides: list[str]) -> dict:
 
 
 def show(arguments: list[str]) -> None:
-    """A run's record, the config that some settings make, or with --row that config's finished run as a table."""
+    """YAML of every setting, with the id that a run of them has; or JSON of what a run reached.
+
+    <settings>                         as for train: experiment=copy_t1000/scornn seed=1
+    --row                              the finished run of these settings as a table
+    run=<id>                           the record of a run, of which a beginning will do
+    """
     as_row = "--row" in arguments
     config = composed([argument for argument in arguments if argument != "--row"])
     if as_row:
@@ -82,7 +95,11 @@ def one_record(ledger: Path, name: str) -> Record:
 
 
 def list_all(arguments: list[str]) -> None:
-    """Every group with its options, then the ledger's runs, those of one experiment together, and unfinished ones."""
+    """The options of every group, the ledger's runs, those of one experiment together, and runs that have not finished.
+
+    results_dir=results                the folder of runs/, the ledger
+    output_dir=outputs                 of runs that have not finished
+    """
     asked = composed(arguments)
     for group in groups():
         print(f"{group}: {', '.join(options(group))}")
