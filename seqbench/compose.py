@@ -68,6 +68,25 @@ def to_config(node: DictConfig) -> Config:
     return typed(node)
 
 
+def kept_of_experiment(config: Config, overrides: Sequence[str]) -> list[str]:
+    """The settings, each as key=value, that an experiment gave its own model, optimizer ... and that stay although
+    `overrides` choose another one."""
+    keys = {key: value for key, _, value in (one.lstrip("+").partition("=") for one in overrides)}
+    swapped = [group for group in PLUGGABLE if group in keys]
+    if "experiment" not in keys or not swapped:
+        return []
+    place = [one for one in _searching(overrides) if one.startswith("hydra.searchpath=")]
+    own = to_config(_composed([*place, f"experiment={keys['experiment']}"]))
+    plain = to_config(_composed([*place, *(f"{group}={keys[group]}" for group in swapped)]))
+    kept = []
+    for group in swapped:
+        ours, theirs, default = (getattr(one, group) for one in (config, own, plain))
+        if ours["_target_"] != theirs["_target_"]:
+            named = {key: f"{group}.{key}" for key in ours if f"{group}.{key}" not in keys}
+            kept += [f"{full}={ours[key]}" for key, full in named.items() if ours[key] != default.get(key)]
+    return kept
+
+
 def refuse_lists(choices: Mapping[str, Any]) -> None:
     """Hydra lays the files of `model=[gru,lstm]` over one another, and then names no choice; nobody means that."""
     for group in PLUGGABLE:

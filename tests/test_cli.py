@@ -272,3 +272,26 @@ def test_a_commands_help_names_what_it_takes(seqbench):
         assert code == 0, errors
         assert command == "train" or said.startswith(f"seqbench {command}: {COMMANDS[command]}\n\n")
         assert [name for name in named.get(command, []) if name not in said] == []
+
+
+def test_what_an_experiment_leaves_to_another_choice_is_said(seqbench):
+    small = ["source=nowhere", "experiment=ptb_word/lstm_small"]  # stops where data are missing
+
+    def kept(*settings):
+        _, said, _ = seqbench("train", *small, *settings)
+        return re.findall(r"^Kept of experiment=ptb_word/lstm_small: (.*) \(", said, re.MULTILINE)
+
+    assert kept() == kept("optimizer=sgd") == kept("optimizer=adam", "optimizer.lr=1e-3") == []
+    assert kept("optimizer=adam") == ["optimizer.lr=20.0"]
+    assert kept("model=gru", "~model.n_layers") == ["model.hidden_size=200 model.init_range=0.1"]
+    assert kept("-m", "optimizer=sgd,adam") == ["optimizer.lr=20.0"]
+
+
+def test_options_stand_anywhere_among_settings(seqbench, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\noptimizer: {lr: 0.25}\n")
+    code, said, errors = seqbench(
+        "train", "seed=3", "--config-dir", "mine", "experiment=own", "--cfg", "job", "task=copy"
+    )
+    assert code == 0, errors
+    assert "seed: 3\n" in said and "lr: 0.25\n" in said

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from seqbench import config as configs
 from seqbench.commands.stored import PLACES, read
-from seqbench.compose import ERRORS, explained, raise_if_no_name, refuse_lists, to_config
+from seqbench.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
 from seqbench.config import Config, check, run_id
 from seqbench.errors import ConfigError, RunError, UserError, stopped
 from seqbench.report.ledger import said
@@ -29,8 +29,8 @@ def train(arguments: list[str]) -> None:
         return _resume(arguments)
     configs.register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
-    sweep = [one for one in arguments if one in ("-m", "--multirun")]  # Hydra wants it before or after all settings
-    sys.argv = ["seqbench train", *sweep, *(one for one in arguments if one not in sweep)]
+    settings = [one for one in arguments if one.startswith("~") or ("=" in one and not one.startswith("-"))]
+    sys.argv = ["seqbench train", *(one for one in arguments if one not in settings), *settings]  # Hydra's come first
     try:
         hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
     except BrokenPipeError:  # `--cfg job | head`
@@ -70,6 +70,7 @@ def _job(node: DictConfig) -> None:
         refuse_lists(choices)
         config = to_config(node)
         config.experiment = choices.get("experiment")
+        _say_what_is_kept(config)
         check(config)
         run(config, isolated=sweeping)
     except BrokenPipeError:
@@ -80,6 +81,16 @@ def _job(node: DictConfig) -> None:
         _stop(error, 2, sweeping)
     except RunError as error:
         _stop(error, 1, sweeping)
+
+
+def _say_what_is_kept(config: Config) -> None:
+    """Or Adam would learn at SGD's rate, and nobody know it."""
+    hydra_config = HydraConfig.get()
+    own = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
+    overrides = [*hydra_config.overrides.task, *(part for path in own for part in ("--config-dir", path))]
+    if kept := kept_of_experiment(config, overrides):
+        hint = "<key>=<value> changes one, ~<key> drops one that is not an argument"
+        print(f"Kept of experiment={config.experiment}: {' '.join(kept)} ({hint}).", flush=True)
 
 
 def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
