@@ -71,6 +71,12 @@ def _built(source: Path, what: str) -> str:
     return str(folder / f"{name}.so")
 
 
+def lacks_avx512() -> bool:
+    """Whether this is an x86 CPU without AVX-512: torch multiplies in half precision there, but number by number."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return x86 and not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
 def _processor() -> str:
     """What -march=native depends on: a cache in a home folder may be shared by different machines."""
     try:

@@ -14,7 +14,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 @contextlib.contextmanager
 def stop_signals(heeded: bool) -> Iterator[Callable[[], bool]]:
     """Whether a signal to stop has come, as a function; a second one of its kind stops at once, by
-    `KeyboardInterrupt`. Unless `heeded`, signals do as before: several processes would have to agree on a step."""
+    `KeyboardInterrupt`. One that was ignored stays so; unless `heeded`, all do as before: several processes would have
+    to agree on a step."""
     seen: set[int] = set()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -25,7 +26,8 @@ def stop_signals(heeded: bool) -> Iterator[Callable[[], bool]]:
     if not heeded or threading.current_thread() is not threading.main_thread():  # where no handler can be set
         yield lambda: False
         return
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield lambda: bool(seen)
     finally:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from seqbench.compiled import lacks_avx512
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
@@ -24,11 +24,8 @@ PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def is_emulated(precision: str, device: torch.device) -> bool:
-    """Whether `device` computes in `precision` number by number: an x86 CPU without AVX-512, tens of times slower than
-    in fp32."""
-    if precision not in PRECISIONS or device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
-        return False
-    return not torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+    """Whether `device` computes in `precision` number by number, tens of times slower than in fp32."""
+    return precision in PRECISIONS and device.type == "cpu" and lacks_avx512()
 
 
 @dataclass

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.models.cells.stack import RecurrentStack, initialise, weights
+from seqbench.models.cells.stack import LSTMLayer, RecurrentStack, initialise, weights
 from seqbench.types import State
 
 
@@ -51,7 +51,7 @@ class AWDLSTM(RecurrentStack):
             if not 0 <= dropout < 1:
                 raise ValueError(f"dropout_{place} is at least 0 and below 1, not {dropout}")
         widths = [d_input, *[hidden_size] * (n_layers - 1), hidden_size if d_last is None else d_last]
-        layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
+        layers = [LSTMLayer(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:
             initialise(layer, "uniform", None)
         if n_layers == 1 and dropout_hidden > 0:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.models.cells.source_attention import Attention, reversed_within
-from seqbench.models.cells.stack import initialise, weights
+from seqbench.models.cells.stack import LSTMLayer, initialise, weights
 from seqbench.types import EncoderDecoder, ParameterGroup, State, tree_map
 
 _FIRST_RESIDUAL = 2  # the third layer
@@ -46,11 +46,13 @@ class GNMT(EncoderDecoder):
             raise ValueError(f"n_layers is at least 2, not {n_layers}")
         self.hidden_size, self.dropout, self.d_output = hidden_size, dropout, hidden_size
         widths = [d_input, 2 * hidden_size, *[hidden_size] * (n_layers - 2)]
-        self.backward_layer = nn.LSTM(d_input, hidden_size, batch_first=True)
-        self.encoder = nn.ModuleList(nn.LSTM(width, hidden_size, batch_first=True) for width in widths)
+        self.backward_layer = LSTMLayer(d_input, hidden_size, batch_first=True)
+        self.encoder = nn.ModuleList(LSTMLayer(width, hidden_size, batch_first=True) for width in widths)
         self.attention = Attention(hidden_size, hidden_size, "additive", d_attention or hidden_size)
-        self.bottom = nn.LSTM(d_input + hidden_size, hidden_size, batch_first=True)
-        self.upper = nn.ModuleList(nn.LSTM(2 * hidden_size, hidden_size, batch_first=True) for _ in range(n_layers - 1))
+        self.bottom = LSTMLayer(d_input + hidden_size, hidden_size, batch_first=True)
+        self.upper = nn.ModuleList(
+            LSTMLayer(2 * hidden_size, hidden_size, batch_first=True) for _ in range(n_layers - 1)
+        )
         for layer in self._recurrences():
             initialise(layer, "uniform", init_range)
 

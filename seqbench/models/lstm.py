@@ -10,9 +10,7 @@ with one bias are 4 H lower.
 
 from __future__ import annotations
 
-from torch import nn
-
-from seqbench.models.cells.stack import RecurrentStack, initialise, weights
+from seqbench.models.cells.stack import LSTMLayer, RecurrentStack, initialise, weights
 
 
 class LSTM(RecurrentStack):
@@ -35,7 +33,8 @@ class LSTM(RecurrentStack):
         backend: str = "auto",
     ):
         layers = [
-            nn.LSTM(d_input if index == 0 else hidden_size, hidden_size, batch_first=True) for index in range(n_layers)
+            LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)
+            for index in range(n_layers)
         ]
         for layer in layers:
             initialise(layer, init, init_range)

@@ -16,6 +16,14 @@ LONG = [*SMALL, "log.every=1", "checkpoint.every=null", "train.eval_every=700", 
 COMMAND = [sys.executable, "-m", "seqbench", "train"]
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard():
+    """Also where the tests run in a script's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupted(tmp_path, number, *extra) -> tuple[int, str]:
     """Exit code and output of a run that gets the signal after some steps."""
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -71,3 +79,11 @@ def test_a_second_signal_stops_at_once():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_was_ignored_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with stop_signals(heeded=True) as stopping:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not stopping()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -11,14 +11,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.compiled import checked_backend
+from seqbench.compiled import checked_backend, lacks_avx512
 from seqbench.models.cells.gated import layer as compiled_layer
 from seqbench.types import Backbone, ParameterGroup, State, tree_map
 
 INITS = ("uniform", "glorot", "orthogonal")
+
+
+class LSTMLayer(nn.LSTM):
+    """torch's. Under autocast it stops on an x86 CPU without AVX-512, for which oneDNN has no LSTM in half precision:
+    there it runs in float32."""
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512():
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float(), tree_map(Tensor.float, state))
+        return super().forward(x, state)
 
 
 class RecurrentStack(Backbone):
