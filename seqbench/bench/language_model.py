@@ -16,6 +16,7 @@ from torch.nn.utils import parametrizations
 
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.compiled import lacks_avx512
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax
 from seqbench.models.gated_cnn import GatedCNN
@@ -140,6 +141,16 @@ def adaptive(N: int, V: int) -> Head:
     return Adaptive(N, V, [cutoff for cutoff in CUTOFFS if cutoff < V] or [V // 2])
 
 
+def in_half_precision() -> list[Contestant]:
+    """None on a CPU without AVX-512, where torch's LSTM stops under autocast."""
+    if device().type == "cpu" and lacks_avx512():
+        return []
+    return [
+        Contestant("seqbench, bf16", seqbench(chunked, bf16=True)),
+        Contestant("torch.nn.LSTM + cross entropy, bf16", users(bf16=True)),
+    ]
+
+
 SUITE = Suite(
     name="language_model",
     title="A language model's training step",
@@ -150,8 +161,7 @@ SUITE = Suite(
         Contestant("seqbench", seqbench(chunked)),
         Contestant("torch.nn.LSTM + cross entropy", users()),
         Contestant("seqbench, plain softmax", seqbench(full)),
-        Contestant("seqbench, bf16", seqbench(chunked, bf16=True)),
-        Contestant("torch.nn.LSTM + cross entropy, bf16", users(bf16=True)),
+        *in_half_precision(),
         Contestant("seqbench, adaptive softmax", seqbench(adaptive)),
         Contestant("torch.nn.LSTM + torch's adaptive softmax", users(adaptive=True)),
         Contestant("seqbench, gated CNN", seqbench(chunked, backbone=gated_cnn)),
