@@ -71,8 +71,8 @@ def test_over_a_thousand_steps_float32_is_no_worse_than_torchs(kind):
         errors.append(
             [float((one.double() - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True)]
         )
-    for ours, torchs in zip(*errors, strict=True):
-        assert ours < max(2 * torchs, 1e-6)
+    ours, torchs = (max(one) for one in errors)  # which sum loses most is another one on each processor
+    assert ours < max(2 * torchs, 1e-6)
 
 
 @needs_compiler
