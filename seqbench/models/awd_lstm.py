@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.models.cells.stack import LSTMLayer, RecurrentStack, initialise, weights
-from seqbench.types import State
+from seqbench.models.cells.stack import RecurrentStack, initialise, stops_in_half, weights
+from seqbench.types import State, tree_map
 
 
 class AWDLSTM(RecurrentStack):
@@ -51,7 +51,7 @@ class AWDLSTM(RecurrentStack):
             if not 0 <= dropout < 1:
                 raise ValueError(f"dropout_{place} is at least 0 and below 1, not {dropout}")
         widths = [d_input, *[hidden_size] * (n_layers - 1), hidden_size if d_last is None else d_last]
-        layers = [LSTMLayer(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
+        layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:
             initialise(layer, "uniform", None)
         if n_layers == 1 and dropout_hidden > 0:
@@ -77,6 +77,9 @@ class AWDLSTM(RecurrentStack):
 
     def _run(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
         """The fused kernel given the dropped matrix: the module itself would keep, and on a GPU move, its weights."""
+        if stops_in_half(x):
+            with torch.autocast("cpu", enabled=False):
+                return self._run(layer, x.float(), tree_map(Tensor.float, before))
         input_weight, recurrent_weight, *biases = weights(layer)
         dropped = F.dropout(recurrent_weight, self.dropout_recurrent, self.training)
         zero_BH = x.new_zeros(len(x), recurrent_weight.shape[1])

@@ -22,12 +22,17 @@ from seqbench.types import Backbone, ParameterGroup, State, tree_map
 INITS = ("uniform", "glorot", "orthogonal")
 
 
+def stops_in_half(x: Tensor) -> bool:
+    """Whether torch's LSTM ends in an error on x: under autocast on an x86 CPU without AVX-512, for which oneDNN has
+    none in half precision."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512()
+
+
 class LSTMLayer(nn.LSTM):
-    """torch's. Under autocast it stops on an x86 CPU without AVX-512, for which oneDNN has no LSTM in half precision:
-    there it runs in float32."""
+    """torch's, in float32 where it would stop in half precision."""
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512():
+        if stops_in_half(x):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(x.float(), tree_map(Tensor.float, state))
         return super().forward(x, state)
