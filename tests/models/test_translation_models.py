@@ -15,7 +15,7 @@ from seqbench.models.convs2s import ConvS2S
 from seqbench.models.gnmt import GNMT
 from seqbench.models.translation_transformer import TranslationTransformer, positions
 from seqbench.seq2seq import build_seq2seq
-from seqbench.types import TaskIO
+from seqbench.types import Batch, TaskIO
 
 B, S, T, D = 2, 5, 4, 8
 VALID = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
@@ -181,13 +181,13 @@ def test_gnmt_is_its_equations():
         close(found[b : b + 1], z)
 
 
-def size_of(experiment):
+def size_of(experiment, device="meta"):
     config = composed([f"experiment={experiment}"])
     n = config.task["vocabulary_size"]
     io = TaskIO(n_outputs=n, n_tokens=n, n_source_tokens=n, shared_vocabulary=True)
     head = {key: value for key, value in config.head.items() if key != "_target_"}
     settings = {key: value for key, value in vars(config.network).items() if key not in ("cutoffs", "div_value")}
-    with torch.device("meta"):
+    with torch.device(device):
         network = build_seq2seq(
             io,
             lambda d_input: instantiate("model", config.model, d_input=d_input),
@@ -219,3 +219,19 @@ def test_convs2s_has_the_size_of_fairseqs_layers():
     attention = sum(linear(channels, d) + linear(d, channels) for channels, _ in layers)
     expected = 2 * stack + attention + linear(2048, d) + linear(2048, hidden) + linear(hidden, n) + 2 * (n + 1024) * d
     assert abs(size_of("wmt14_ende/convs2s")[1] / expected - 1) < 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["transformer_base", "convs2s", "gnmt"])
+def test_a_step_at_the_published_size_learns(experiment):
+    torch.manual_seed(0)
+    network, _ = size_of(f"wmt14_ende/{experiment}", device="cpu")
+    source, ids, valid = torch.randint(4, 30_000, (8, 25)), torch.randint(4, 30_000, (8, 31)), torch.ones(8, 30).bool()
+    batch = Batch(ids[:, :-1], ids[:, 1:], valid, source=source, source_valid_BS=torch.ones(8, 25).bool())
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    before = network.eval()(batch)[0]
+    network.train()(batch)[0].backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+    optimizer.step()
+    after = network.eval()(batch)[0]
+    assert after < before < 25 * valid.sum()
