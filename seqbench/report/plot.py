@@ -56,9 +56,9 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
             metric = next(key for key in record.curve if key != "steps")
             seeds = f" ({len(records)} seeds)" if len(records) > 1 else ""
             text = f"{label}{seeds}" if index == 0 else None
-            axes.plot(
-                record.curve["steps"], record.curve[metric], color=f"C{number}", label=text, lw=1.4, marker="o", ms=3
-            )
+            # of colours there are ten, and a baseline is dashed
+            drawn = {"color": f"C{number % 10}", "marker": "os^v"[number // 10 % 4], "ms": 3, "lw": 1.4}
+            axes.plot(record.curve["steps"], record.curve[metric], **drawn, ls="-" if number < 10 else ":", label=text)
             if metric in record.metrics["baseline"]:
                 baselines[record.metrics["baseline"][metric]] = "without memory"
             axes.set_ylabel(f"valid {metric}")
