@@ -10,8 +10,8 @@ import yaml
 
 from seqbench.commands import stored
 from seqbench.compose import composed, groups, options
-from seqbench.config import Config, check, hashed, run_id
-from seqbench.errors import UserError
+from seqbench.config import Config, check, hashed, load, run_id
+from seqbench.errors import ConfigError, UserError
 from seqbench.report.build import build_tables
 from seqbench.report.evaluations import differing
 from seqbench.report.ledger import Record, read_ledger, said
@@ -109,9 +109,15 @@ def list_all(arguments: list[str]) -> None:
     width = max((len(name) for name, *_ in named), default=0)
     for name, seed, steps, run, record in named:
         print(f"run {run}  {name:<{width}}  seed {seed}  {steps:>7,} steps  {_reached(record)}")
-    for config, run, step in stored.unfinished(Path(asked.output_dir)):
+    for folder in stored.unfinished(Path(asked.output_dir)):
+        try:
+            config = load(folder / "config.yaml")
+        except ConfigError as error:  # of one run, which says nothing of the others
+            print(f"run {folder.name}  {error}")
+            continue
         name = config.experiment or f"{class_of(config.task)}/{class_of(config.model)}"
-        print(f"run {run}  {name}  seed {config.seed}  not finished: seqbench train run={run} resumes at step {step:,}")
+        resumes = f"seqbench train run={folder.name} resumes at step {stored.saved_step(folder):,}"
+        print(f"run {folder.name}  {name}  seed {config.seed}  not finished: {resumes}")
 
 
 def _experiment(record: Record) -> str:

@@ -51,12 +51,11 @@ def find(config: Config) -> Path:
     return root / found[0]
 
 
-def unfinished(root: Path) -> list[tuple[Config, str, int]]:
-    """The runs below `root` that have no record: config, id, and the step that is saved."""
-    folders = sorted(path.parent for path in root.glob("*/config.yaml") if not (path.parent / "record.json").exists())
-    return [(load(folder / "config.yaml"), folder.name, _saved_step(folder)) for folder in folders]
+def unfinished(root: Path) -> list[Path]:
+    """The folders of the runs below `root` that have no record."""
+    return sorted(path.parent for path in root.glob("*/config.yaml") if not (path.parent / "record.json").exists())
 
 
-def _saved_step(folder: Path) -> int:
+def saved_step(folder: Path) -> int:
     """The names of checkpoints are step-<number>-<digest>.pt."""
     return max((int(path.name.split("-")[1]) for path in folder.glob("checkpoints/step-*.pt")), default=0)

@@ -26,3 +26,13 @@ def test_runs_of_one_experiment_stand_together_and_tell_of_other_evaluations(tmp
         "run aaa  multi30k_ende/gru  seed 0   10,000 steps  nll 0.5"
         "  cache (size 500): ppl 2.5  cache (size 100): ppl 3.5",
     ]
+
+
+def test_a_config_that_cannot_be_read_does_not_end_the_list(seqbench, tmp_path):
+    for name, content in (("aaa", "{"), ("bbb", "seed: [1]\n")):
+        (tmp_path / "outputs" / name).mkdir(parents=True)
+        (tmp_path / "outputs" / name / "config.yaml").write_text(content)
+    code, said, errors = seqbench("list")
+    assert (code, errors) == (0, "")
+    assert [line[:8] for line in said.splitlines()[-2:]] == ["run aaa ", "run bbb "]
+    assert said.count("cannot be read as a run's config") == 2
