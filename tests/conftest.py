@@ -12,7 +12,7 @@ import real_data as real_data_files
 import torch
 import warm
 
-from seqbench.models.cells import gated, native
+from seqbench.models.cells.time_loop import gated, native
 from seqbench.optim import native as adafactor
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from said import run_id
 from seqbench.bench.run import GROUPS
 from seqbench.cli import COMMANDS
 from seqbench.commands.evaluate import ACCEPTED
-from seqbench.compose import options
+from seqbench.config.compose import options
 from seqbench.engine.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]

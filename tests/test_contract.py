@@ -5,20 +5,20 @@ import io
 import pytest
 import torch
 
-from seqbench.models.awd_lstm import AWDLSTM
-from seqbench.models.deq_transformer import DEQTransformer
-from seqbench.models.deq_trellisnet import DEQTrellisNet
-from seqbench.models.gated_cnn import GatedCNN
-from seqbench.models.gru import GRU
-from seqbench.models.kru import KRU
-from seqbench.models.kru_lstm import KRULSTM
-from seqbench.models.lstm import LSTM
-from seqbench.models.scornn import SCORNN
-from seqbench.models.tcn import TCN
-from seqbench.models.transformer import Transformer
-from seqbench.models.trellisnet import TrellisNet
-from seqbench.models.weight_tied_transformer import WeightTiedTransformer
-from seqbench.types import tree_map, tree_zip
+from seqbench.contracts.pytree import tree_map, tree_zip
+from seqbench.models.attention.transformer import Transformer
+from seqbench.models.attention.weight_tied_transformer import WeightTiedTransformer
+from seqbench.models.convolutional.gated_cnn import GatedCNN
+from seqbench.models.convolutional.tcn import TCN
+from seqbench.models.convolutional.trellisnet import TrellisNet
+from seqbench.models.equilibrium.deq_transformer import DEQTransformer
+from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
+from seqbench.models.recurrent.awd_lstm import AWDLSTM
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.unitary.kru import KRU
+from seqbench.models.unitary.kru_lstm import KRULSTM
+from seqbench.models.unitary.scornn import SCORNN
 
 D = 6
 NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output", "recurrent")}

@@ -9,8 +9,8 @@ import small_run
 from filelock import FileLock
 from said import left, one_sentence, run_id
 
-from seqbench.data.ptb import PTB_WORD
-from seqbench.data.store import FORMAT
+from seqbench.data.text.ptb import PTB_WORD
+from seqbench.data.text.store import FORMAT
 
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2", "checkpoint.every=1"]
 

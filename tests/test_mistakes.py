@@ -30,7 +30,7 @@ COMMAND_LINE = [
     ),
     (
         "show optimizer=adam +optimizer.groups.recurrent.params=5",
-        "optimizer.groups.recurrent.params is not an argument of torch.optim.Adam.",
+        "optimizer.groups.recurrent.params is not an argument of Adam.",
     ),
     ("show head=5", "head=5 does not exist; there are adaptive, hebbian, softmax, squared_error."),
     ("train head=null", "head=null does not exist; there are adaptive, hebbian, softmax, squared_error."),
@@ -66,7 +66,7 @@ COMMAND_LINE = [
     ("train model.hiden_size=3", "model.hiden_size is not a setting (did you mean model.hidden_size?)."),
     (
         "train +model.hiden_size=3",
-        "model.hiden_size is not an argument of seqbench.models.scornn.SCORNN (did you mean model.hidden_size?).",
+        "model.hiden_size is not an argument of SCORNN (did you mean model.hidden_size?).",
     ),
     ("train train.max_steps=abc", "train.max_steps must be an integer, not 'abc'."),
     ("train model.hidden_size=abc", "model.hidden_size must be an integer, not 'abc'."),
@@ -78,7 +78,7 @@ COMMAND_LINE = [
     ("train train.max_steps=null", "Give one of train.max_steps and train.max_epochs."),
     ("train -m model=lstm,scornn model.n_layers=1", "model.n_layers is not a setting of what is chosen here."),
     ("train train.precision=fp8", "train.precision is one of fp32, bf16, fp16, not 'fp8' (did you mean fp32?)."),
-    ("train model._target_=os.system", "model._target_ must lie in seqbench. or torch.optim., not 'os.system'."),
+    ("train model._target_=os.system", "model._target_ must lie in seqbench.models, not 'os.system'."),
     ("train model.n_negative=999", "model: n_negative is between 0 and hidden_size=190, not 999."),
     ("train task.variant=wrong", "task: task.variant is one of urnn, exprnn, tcn, s4, not 'wrong'."),
     (
@@ -197,16 +197,15 @@ def test_no_gpu(seqbench, tmp_path):
 FILES = [
     (
         "model/mine.yaml",
-        "_target_: seqbench.models.gru.GRU\nhiden_size: 3\n",
+        "_target_: seqbench.models.recurrent.gru.GRU\nhiden_size: 3\n",
         "model=mine",
-        "model.hiden_size is not an argument of seqbench.models.gru.GRU (did you mean model.hidden_size?).",
+        "model.hiden_size is not an argument of GRU (did you mean model.hidden_size?).",
     ),
     (
         "model/mine.yaml",
-        "_target_: seqbench.models.gru.GRUU\n",
+        "_target_: seqbench.models.recurrent.gru.GRUU\n",
         "model=mine",
-        "model._target_ names seqbench.models.gru.GRUU, which cannot be imported: module 'seqbench.models.gru' has no "
-        "attribute 'GRUU'.",
+        "model._target_ names seqbench.models.recurrent.gru.GRUU, and seqbench.models.recurrent.gru has no class GRUU.",
     ),
     (
         "experiment/mine.yaml",

@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.task_io import TaskIO
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.hebbian import Hebbian
 from seqbench.heads.softmax import Softmax
-from seqbench.models.gated_cnn import GatedCNN
-from seqbench.models.gru import GRU
-from seqbench.models.kru import KRU
-from seqbench.models.lstm import LSTM
-from seqbench.models.scornn import SCORNN
-from seqbench.network import Network, build_network, kept_words
-from seqbench.types import Batch, TaskIO
+from seqbench.learners.network import Network, build_network, kept_words
+from seqbench.models.convolutional.gated_cnn import GatedCNN
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.unitary.kru import KRU
+from seqbench.models.unitary.scornn import SCORNN
 
 V, D = 40, 8
 BACKBONES = {

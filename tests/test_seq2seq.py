@@ -7,20 +7,22 @@ import io
 import pytest
 import torch
 
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.pytree import tree_map, tree_zip
+from seqbench.contracts.task_io import TaskIO
 from seqbench.heads.softmax import Softmax
-from seqbench.models.composed import Composed
-from seqbench.models.convs2s import ConvS2S
-from seqbench.models.deq_transformer import DEQTransformer
-from seqbench.models.gated_cnn import GatedCNN
-from seqbench.models.gnmt import GNMT
-from seqbench.models.gru import GRU
-from seqbench.models.kru import KRU
-from seqbench.models.lstm import LSTM
-from seqbench.models.scornn import SCORNN
-from seqbench.models.transformer import Transformer
-from seqbench.models.translation_transformer import TranslationTransformer
-from seqbench.seq2seq import Seq2Seq, build_seq2seq
-from seqbench.types import Batch, TaskIO, tree_map, tree_zip
+from seqbench.learners.seq2seq import Seq2Seq, build_seq2seq
+from seqbench.models.attention.transformer import Transformer
+from seqbench.models.convolutional.gated_cnn import GatedCNN
+from seqbench.models.equilibrium.deq_transformer import DEQTransformer
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.translation.convs2s import ConvS2S
+from seqbench.models.translation.gnmt import GNMT
+from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.models.translation.translation_transformer import TranslationTransformer
+from seqbench.models.unitary.kru import KRU
+from seqbench.models.unitary.scornn import SCORNN
 
 V, D = 13, 6
 IO = TaskIO(n_outputs=V, n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
@@ -36,28 +38,41 @@ def led_by_input(model):
 
 
 def composed(backbone, **settings):
-    return lambda d: Composed(d, backbone, backbone, **{"d_attention": 5, **settings})
+    return lambda d_input: RNNAttention(d_input, backbone, backbone, **{"d_attention": 5, **settings})
 
 
 MODELS = {
-    "lstm": composed(lambda d: LSTM(d, 8, n_layers=2)),
-    "gru-general": composed(lambda d: GRU(d, 8), attention="general", d_combined=7),
-    "lstm-dot": composed(lambda d: LSTM(d, 8), attention="dot", bidirectional=False),
-    "scornn": composed(lambda d: SCORNN(d, 8, n_negative=4, input_init_range=0.5)),
-    "scornn-to-lstm": lambda d: Composed(
-        d, lambda d: SCORNN(d, 4, n_negative=2, input_init_range=0.5), lambda d: LSTM(d, 8), d_attention=5
+    "lstm": composed(lambda d_input: LSTM(d_input, 8, n_layers=2)),
+    "gru-general": composed(lambda d_input: GRU(d_input, 8), attention="general", d_combined=7),
+    "lstm-dot": composed(lambda d_input: LSTM(d_input, 8), attention="dot", bidirectional=False),
+    "scornn": composed(lambda d_input: SCORNN(d_input, 8, n_negative=4, input_init_range=0.5)),
+    "scornn-to-lstm": lambda d_input: RNNAttention(
+        d_input,
+        lambda d_input: SCORNN(d_input, 4, n_negative=2, input_init_range=0.5),
+        lambda d_input: LSTM(d_input, 8),
+        d_attention=5,
     ),
-    "kru": composed(lambda d: KRU(d, 8, input_init_range=0.5, unitary_weight=0.1)),
-    "gated-cnn": composed(lambda d: GatedCNN(d, [[8, 4], [6, 3]])),
-    "transformer-xl": composed(lambda d: Transformer(d, 8, n_layers=2, n_heads=2, d_inner=6, span=20, dropout=0.0)),
-    "deq": composed(lambda d: led_by_input(DEQTransformer(d, 8, n_heads=2, d_inner=6, span=20, init_std=0.3, **EXACT))),
-    "lstm-to-gated-cnn": lambda d: Composed(d, lambda d: LSTM(d, 4), lambda d: GatedCNN(d, [[8, 3]]), d_attention=5),
-    "transformer": lambda d: TranslationTransformer(d, d, n_heads=2, n_layers=2, d_ff=12, dropout=0.0),
-    "transformer-pre": lambda d: TranslationTransformer(d, d, n_heads=3, n_layers=2, d_ff=12, dropout=0.0, norm="pre"),
-    "convs2s": lambda d: ConvS2S(
-        d, [[8, 3], [8, 5], [6, 1]], [[8, 3], [6, 4]], d_hidden=7, dropout=0.0, max_positions=6
+    "kru": composed(lambda d_input: KRU(d_input, 8, input_init_range=0.5, unitary_weight=0.1)),
+    "gated-cnn": composed(lambda d_input: GatedCNN(d_input, [[8, 4], [6, 3]])),
+    "transformer-xl": composed(
+        lambda d_input: Transformer(d_input, 8, n_layers=2, n_heads=2, d_inner=6, span=20, dropout=0.0)
     ),
-    "gnmt": lambda d: GNMT(d, 8, n_layers=4, dropout=0.0, init_range=0.5),
+    "deq": composed(
+        lambda d_input: led_by_input(DEQTransformer(d_input, 8, n_heads=2, d_inner=6, span=20, init_std=0.3, **EXACT))
+    ),
+    "lstm-to-gated-cnn": lambda d_input: RNNAttention(
+        d_input, lambda d_input: LSTM(d_input, 4), lambda d_input: GatedCNN(d_input, [[8, 3]]), d_attention=5
+    ),
+    "transformer": lambda d_input: TranslationTransformer(
+        d_input, d_input, n_heads=2, n_layers=2, d_ff=12, dropout=0.0
+    ),
+    "transformer-pre": lambda d_input: TranslationTransformer(
+        d_input, d_input, n_heads=3, n_layers=2, d_ff=12, dropout=0.0, norm="pre"
+    ),
+    "convs2s": lambda d_input: ConvS2S(
+        d_input, [[8, 3], [8, 5], [6, 1]], [[8, 3], [6, 4]], d_hidden=7, dropout=0.0, max_positions=6
+    ),
+    "gnmt": lambda d_input: GNMT(d_input, 8, n_layers=4, dropout=0.0, init_range=0.5),
 }
 
 
@@ -239,12 +254,14 @@ def test_group_rates_of_encoder_and_decoder():
     ],
 )
 def test_mistakes(change, said, monkeypatch):
-    monkeypatch.setitem(MODELS, "narrow", lambda d: TranslationTransformer(d, 6, n_heads=2, n_layers=1, d_ff=12))
+    monkeypatch.setitem(
+        MODELS, "narrow", lambda d_input: TranslationTransformer(d_input, 6, n_heads=2, n_layers=1, d_ff=12)
+    )
     with pytest.raises(ValueError, match=said):
         network("narrow", **change)
 
 
 def test_a_backbone_alone_does_not_translate(monkeypatch):
-    monkeypatch.setitem(MODELS, "alone", lambda d: LSTM(d, 8))
+    monkeypatch.setitem(MODELS, "alone", lambda d_input: LSTM(d_input, 8))
     with pytest.raises(ValueError, match="LSTM has no decoder"):
         network("alone")

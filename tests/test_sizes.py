@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seqbench.compose import composed
-from seqbench.data.corpus import Split
+from seqbench.config.compose import composed
+from seqbench.contracts.task import Task
+from seqbench.contracts.task_io import TaskIO
+from seqbench.data.text.corpus import Split
 from seqbench.engine.distributed import World
 from seqbench.engine.run import _build_network, train
-from seqbench.tasks.task import Task
-from seqbench.tasks.wikitext import WikiText103
-from seqbench.types import TaskIO
+from seqbench.tasks.text.wikitext import WikiText103
 
 SIZES = {
     "ptb_word/lstm_small": (10_000, 4.65),

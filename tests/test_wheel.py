@@ -36,7 +36,7 @@ def test_train_from_the_wheel(installed, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    where = call(sys.executable, "-c", "from seqbench.config import folder; print(folder())").strip()
+    where = call(sys.executable, "-c", "from seqbench.config.schema import folder; print(folder())").strip()
     assert where == str(installed / "seqbench" / "conf")
     script = str(installed / "bin" / "seqbench")
     settings = ["task.delay=10", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "train.max_steps=2"]

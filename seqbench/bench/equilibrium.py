@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
-from seqbench.models.cells.equilibrium import Equilibrium
-from seqbench.models.cells.solvers import Solver
-from seqbench.models.cells.transformer_block import TransformerBlock
+from seqbench.models.cells.attention.transformer_block import TransformerBlock
+from seqbench.models.cells.equilibrium.implicit import Equilibrium
+from seqbench.models.cells.equilibrium.solvers import Solver
 
 TOLERANCE, STEPS = 1e-3, 60
 Step = Callable[[], None]

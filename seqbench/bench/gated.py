@@ -9,8 +9,8 @@ from torch import nn
 
 from seqbench.bench.recurrent import N_INPUTS, TorchRecurrence, device, ours, peer
 from seqbench.bench.suite import Contestant, Suite
-from seqbench.models.gru import GRU
-from seqbench.models.lstm import LSTM
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.lstm import LSTM
 
 Step = Callable[[], None]
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
-from seqbench.models.cells.kronecker import random_unitary
-from seqbench.models.cells.recurrence import Dense, Spare, recurrence
-from seqbench.models.kru import KRU
+from seqbench.models.cells.maps.kronecker import random_unitary
+from seqbench.models.cells.time_loop.recurrence import Dense, Spare, recurrence
+from seqbench.models.unitary.kru import KRU
 
 N_INPUTS, N_CLASSES = 10, 9
 Step = Callable[[], None]

@@ -17,12 +17,15 @@ from torch.nn.utils import parametrizations
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.compiled import lacks_avx512
+from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.head import Head
+from seqbench.contracts.pytree import detach
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax
-from seqbench.models.gated_cnn import GatedCNN
-from seqbench.models.lstm import LSTM
-from seqbench.network import Network
-from seqbench.types import Backbone, Batch, Head, detach
+from seqbench.learners.network import Network
+from seqbench.models.convolutional.gated_cnn import GatedCNN
+from seqbench.models.recurrent.lstm import LSTM
 
 CUTOFFS = [2000]
 Step = Callable[[], None]

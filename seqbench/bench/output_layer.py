@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from seqbench.bench.language_model import tokens
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.contracts.head import Head
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax
-from seqbench.types import Head
 
 Step = Callable[[], None]
 

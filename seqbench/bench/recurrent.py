@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.batch import Batch
 from seqbench.heads.softmax import Softmax
-from seqbench.models.scornn import SCORNN
-from seqbench.network import Network
+from seqbench.learners.network import Network
+from seqbench.models.unitary.scornn import SCORNN
 from seqbench.optim.rmsprop import RMSpropTF
-from seqbench.types import Backbone, Batch
 
 N_INPUTS, N_CLASSES = 10, 9
 Step = Callable[[], None]

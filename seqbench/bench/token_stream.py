@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqbench.bench.suite import Contestant, Suite
-from seqbench.data.stream import TokenStream
+from seqbench.data.text.stream import TokenStream
 
 Step = Callable[[], None]
 PER_STEP = 500_000

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import hydra
 
-from seqbench import config as configs
 from seqbench.cli import COMMANDS
-from seqbench.compose import options
+from seqbench.config import schema as configs
+from seqbench.config.compose import options
 from seqbench.errors import UserError, stopped
 from seqbench.report.declaration import read_declaration
 

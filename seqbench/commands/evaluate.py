@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.commands.stored import PLACES, read
-from seqbench.config import Config, check
+from seqbench.config.check import check
+from seqbench.config.schema import Config
+from seqbench.config.targets import class_of
 from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.report.evaluations import EVALUATIONS, merged
-from seqbench.targets import class_of
 
 ACCEPTED = ("evaluation", "split", *PLACES, "train.device", "train.threads")
 
@@ -45,7 +46,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
     from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
     from seqbench.engine.run import build, build_task
-    from seqbench.engine.state import require_same_data
+    from seqbench.engine.runtime import require_same_data
     from seqbench.evaluation.beam import Beam
 
     task = build_task(config)

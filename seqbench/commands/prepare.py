@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-from seqbench.compose import composed
+from seqbench.config.compose import composed
+from seqbench.config.targets import check_node, class_at
 from seqbench.errors import ConfigError
-from seqbench.targets import check_node, locate
 
 
 def prepare(arguments: list[str]) -> None:
@@ -21,7 +21,7 @@ def prepare(arguments: list[str]) -> None:
     check_node("task", config.task)
     from seqbench.engine.run import data_folder
 
-    target = locate("task", config.task["_target_"])
+    target = class_at("task", config.task["_target_"])
     if not hasattr(target, "prepare"):
         print(f"{target.__name__} makes its data as it goes; there is nothing to prepare.")
         return

@@ -9,15 +9,17 @@ from pathlib import Path
 import yaml
 
 from seqbench.commands import stored
-from seqbench.compose import composed, groups, options
-from seqbench.config import Config, check, hashed, load, run_id
+from seqbench.config.check import check
+from seqbench.config.compose import composed, groups, options
+from seqbench.config.identity import hashed, run_id
+from seqbench.config.schema import Config, load
+from seqbench.config.targets import class_of
 from seqbench.errors import ConfigError, UserError
 from seqbench.report.build import build_tables
 from seqbench.report.evaluations import differing
 from seqbench.report.ledger import Record, read_ledger, said
 from seqbench.report.plot import build_plots
 from seqbench.report.render import render_one_row
-from seqbench.targets import class_of
 
 
 def tables(arguments: list[str]) -> None:

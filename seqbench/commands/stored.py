@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from seqbench.compose import composed
-from seqbench.config import Config, load
+from seqbench.config.compat import fill_defaults
+from seqbench.config.compose import composed
+from seqbench.config.schema import Config, load
 from seqbench.errors import ConfigError, UserError, did_you_mean
-from seqbench.older import completed
 
 PLACES = ("output_dir", "results_dir", "data_dir", "source")
 
@@ -24,7 +24,7 @@ def read(command: str, arguments: Sequence[str], accepted: Sequence[str], always
             raise ConfigError(f"{command} takes {', '.join(('run', *accepted))}; {key} belongs to the run{hint}.")
     asked = composed(arguments)
     folder = find(asked)
-    config = completed(load(folder / "config.yaml"))
+    config = fill_defaults(load(folder / "config.yaml"))
     for key in accepted:
         if key in given or key in always:
             section, _, name = key.rpartition(".")

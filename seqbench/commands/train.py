@@ -11,13 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from seqbench import config as configs
 from seqbench.commands.stored import PLACES, read
-from seqbench.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
-from seqbench.config import Config, check, run_id
+from seqbench.config import schema as configs
+from seqbench.config.check import check
+from seqbench.config.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
+from seqbench.config.identity import run_id
+from seqbench.config.schema import Config
+from seqbench.config.targets import class_of
 from seqbench.errors import ConfigError, RunError, UserError, stopped
 from seqbench.report.ledger import said
-from seqbench.targets import class_of
 
 RESUMED = (*PLACES, "train.device", "train.threads", "train.nproc")
 PLAIN = "static"  # what training selects by and a record's metrics come from: a run's id holds no evaluation's settings

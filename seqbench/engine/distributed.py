@@ -17,9 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqbench.config import TrainConfig
+from seqbench.config.schema import TrainConfig
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.pytree import State, tree_map, tree_zip
 from seqbench.errors import ConfigError
-from seqbench.types import Batch, State, tree_map, tree_zip
 
 TIMEOUT = timedelta(minutes=10)
 

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqbench.engine.state import Run, save
+from seqbench.contracts.pytree import detach
+from seqbench.engine.runtime import Run, save
 from seqbench.errors import RunError
-from seqbench.types import detach
 
 
 def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:

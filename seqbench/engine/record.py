@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from seqbench import __version__
-from seqbench.config import Config, hashed, run_id
+from seqbench.config.identity import hashed, run_id
+from seqbench.config.schema import Config
 from seqbench.engine.distributed import World
-from seqbench.engine.state import Run
+from seqbench.engine.runtime import Run
 from seqbench.report.evaluations import merged
 from seqbench.report.ledger import finite, write_record
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import inspect
 import json
 import math
@@ -17,7 +18,10 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from seqbench.config import Config, NetworkConfig, hashed, run_id, save
+from seqbench.config.identity import hashed, run_id
+from seqbench.config.schema import Config, NetworkConfig, save
+from seqbench.config.targets import class_at, nested
+from seqbench.contracts.task import Task
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.interrupt import stop_signals
@@ -25,13 +29,11 @@ from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
-from seqbench.engine.state import Progress, Run, is_emulated, restore
+from seqbench.engine.runtime import Progress, Run, is_emulated, restore
 from seqbench.errors import ConfigError, RunError, UserError
-from seqbench.network import Network, build_network, embedding_kind
+from seqbench.learners.network import Network, build_network, embedding_kind
+from seqbench.learners.seq2seq import Seq2Seq, build_seq2seq
 from seqbench.optim.groups import build_optimizer
-from seqbench.seq2seq import Seq2Seq, build_seq2seq
-from seqbench.targets import locate
-from seqbench.tasks.task import Task
 
 _IDLE = {  # settings of the network that do nothing, by the kind of its embedding
     "none": ("d_embed", "cutoffs", "div_value", "init_range"),
@@ -55,22 +57,20 @@ def data_folder(config: Config) -> Path:
     return Path(config.data_dir or os.environ.get("SEQBENCH_DATA") or Path(cache) / "seqbench")
 
 
-def instantiate(name: str, node: dict[str, Any], **derived: Any) -> Any:
+def instantiate(kind: str, node: dict[str, Any], path: str = "", **derived: Any) -> Any:
     """The node's target with its arguments and those derived ones that its constructor takes. A node within it becomes
-    a function that makes it, given an input width. A `ValueError` of the constructor is the user's mistake."""
-    target = locate(name, node["_target_"])
-    settings = {key: _maker(f"{name}.{key}", value) for key, value in node.items() if key != "_target_"}
+    a function that makes it, to which its parent passes what it derives by keyword. `path` is the node's place in the
+    config. A `ValueError` of the constructor is the user's mistake."""
+    name = path or kind
+    target = class_at(kind, node["_target_"], name)
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    for key, inner in nested(kind, node["_target_"]).items():
+        settings[key] = functools.partial(instantiate, inner, settings[key], f"{name}.{key}")
     accepted = inspect.signature(target).parameters
     try:
         return target(**settings, **{key: value for key, value in derived.items() if key in accepted})
     except ValueError as error:
         raise ConfigError(f"{name}: {error}.") from error
-
-
-def _maker(name: str, value: Any) -> Any:
-    if isinstance(value, dict) and "_target_" in value:
-        return lambda d_input: instantiate(name, value, d_input=d_input)
-    return value
 
 
 def build_task(config: Config) -> Task:
@@ -111,7 +111,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
 
 def _build_network(config: Config, task: Task) -> Network | Seq2Seq:
     def make_head(d_input: int, n_outputs: int, embedding: nn.Module | None):
-        if embedding is not None and "embedding" not in inspect.signature(locate("head", target)).parameters:
+        if embedding is not None and "embedding" not in inspect.signature(class_at("head", target)).parameters:
             raise ConfigError(f"network.tied=true: {target} cannot share an embedding's weights.")
         return instantiate("head", config.head, d_input=d_input, n_outputs=n_outputs, embedding=embedding)
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from seqbench.config import Config, load, save
+from seqbench.config.schema import Config, load, save
 from seqbench.engine.distributed import World, lost_peer, n_cores, worker_command
 from seqbench.engine.run import build_task, run_folder, train
 from seqbench.errors import RunError, UserError

@@ -18,17 +18,18 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.contracts.pytree import State, tree_map
 from seqbench.errors import UserError
 from seqbench.evaluation.bleu import signatures, statistics
-from seqbench.evaluation.scoring import Sums
-from seqbench.seq2seq import Seq2Seq
-from seqbench.types import Batch, State, tree_map
+from seqbench.learners.seq2seq import Seq2Seq
 
 FORMS = ("gnmt", "power")
 _SPARSE = 0.75  # share of unfinished sentences below which the finished ones are taken out of the batch
 
 
-class Beam:
+class Beam(Evaluation):
     """`length_penalty` is alpha in the `length_form` gnmt or power, `coverage_penalty` beta. A translation has at most
     `length_ratio` times its source's pieces and `length_extra` more. A sentence is done once `beam_width` hypotheses
     have ended (`stop_early`), or once no other can become better. Each batch's nll is that of plain evaluation."""

@@ -14,7 +14,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 
-from seqbench.evaluation.scoring import Sums
+from seqbench.contracts.evaluation import Sums
 
 
 def statistics(hypotheses: Sequence[str], references: Sequence[str], tokenized: bool) -> Sums:

@@ -14,14 +14,15 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from seqbench.evaluation.scoring import Sums, require_stream
-from seqbench.network import Network
-from seqbench.types import Batch
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.evaluation.scoring import require_stream
+from seqbench.learners.network import Network
 
 _STEPS = 256  # scored at once, or as many as are remembered
 
 
-class Cache:
+class Cache(Evaluation):
     """`size` words are remembered; `weight` is the paper's lambda and `sharpness` its theta. Both are tuned on valid.
     `weight` 0 is plain evaluation."""
 

@@ -15,12 +15,14 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from seqbench.evaluation.scoring import Sums, require_stream
-from seqbench.network import Network
-from seqbench.types import Batch, State, detach
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.contracts.pytree import State, detach
+from seqbench.evaluation.scoring import require_stream
+from seqbench.learners.network import Network
 
 
-class Dynamic:
+class Dynamic(Evaluation):
     """`segment` tokens are scored, then learnt from. The statistics come from the training split in
     `statistics_batch_size` rows of `statistics_segment` tokens: MS is about a tenth as large for a hundred rows as for
     one, so `lr` and `eps` go with these two. `lr` 0 is plain evaluation.

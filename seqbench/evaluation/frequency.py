@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from seqbench.evaluation.scoring import Sums, require_stream
-from seqbench.network import Network
-from seqbench.types import Batch
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.evaluation.scoring import require_stream
+from seqbench.learners.network import Network
 
 
-class Frequency:
+class Frequency(Evaluation):
     """`counts` are the edges of bands of training counts, rising: the band `nll_from_100` holds words that occur at
     least 100 times and less often than the next edge; the first band, `nll_from_0`, is that of the rarest."""
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Sums
 from seqbench.errors import UserError
-from seqbench.network import Network, select
-from seqbench.types import Batch
+from seqbench.learners.network import Network, select
 
-Sums = dict[str, tuple[float, int]]  # metric -> (sum over targets, number of targets)
 _OVERFLOW = math.log(sys.float_info.max)
 
 

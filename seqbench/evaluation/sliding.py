@@ -9,12 +9,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from seqbench.evaluation.scoring import Sums, require_stream
-from seqbench.network import Network
-from seqbench.types import Batch
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.evaluation.scoring import require_stream
+from seqbench.learners.network import Network
 
 
-class Sliding:
+class Sliding(Evaluation):
     """Windows of `context` + `stride` tokens, `stride` apart, each read from a blank state and scored on its last
     `stride`. So a target sees `context` to `context` + `stride` - 1 tokens before the one it is predicted from, where
     the split has as many. `batch_size` windows are read side by side; it does not change the result.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from seqbench.evaluation.scoring import Sums
-from seqbench.network import Network
-from seqbench.types import Batch
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.learners.network import Network
 
 
-class Static:
+class Static(Evaluation):
     """Nothing is learned, cached or averaged at test time."""
 
     category = "static"

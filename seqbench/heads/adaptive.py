@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.contracts.head import Head
 from seqbench.heads.softmax import log_softmax
-from seqbench.types import Head
 
 
 class AdaptiveEmbedding(nn.Module):

@@ -16,8 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqbench.contracts.head import Gather
 from seqbench.heads.softmax import Softmax
-from seqbench.types import Gather
 
 
 class Hebbian(Softmax):

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seqbench.contracts.head import Head
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
-from seqbench.types import Head
 
 FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower than along a first axis
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.types import Head
+from seqbench.contracts.head import Head
 
 
 class SquaredError(Head):

@@ -56,6 +56,8 @@ class Adafactor(torch.optim.Optimizer):
     for a setting out of range, and for complex weights and sparse gradients.
     """
 
+    machine_settings = ("backend",)
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from seqbench.types import ParameterGroup
+from seqbench.contracts.backbone import ParameterGroup
 
 MAIN = "main"
 

@@ -1,24 +1,21 @@
-"""Learning-rate schedules: `schedule(step, history)` is the factor on every group's learning rate at a step.
-
-Pure functions: `step` counts from 0 and `history` holds the selection metric on valid at each evaluation so far (lower
-is better), so nothing needs saving. `max_steps` and `steps_per_epoch`, which need not be whole, are handed over by the
-engine.
-"""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from seqbench.contracts.schedule import Schedule
 
-class Constant:
+
+class Constant(Schedule):
     """1 throughout."""
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
         return 1.0
 
 
-class EpochDecay:
+class EpochDecay(Schedule):
     """1 for `flat_epochs` epochs, then divided by `divide_by` at the start of each further epoch (Zaremba et al. 2014,
     with the TF tutorial's count: exactly `flat_epochs` epochs at the full rate)."""
 
@@ -29,7 +26,7 @@ class EpochDecay:
         return self.divide_by ** -max(math.floor(step / self.steps_per_epoch) + 1 - self.flat_epochs, 0)
 
 
-class Cosine:
+class Cosine(Schedule):
     """Linear from 0 over `warmup_steps`, then half a cosine from 1 to `final` at `max_steps`."""
 
     def __init__(self, max_steps: int, warmup_steps: int, final: float):
@@ -42,7 +39,7 @@ class Cosine:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-class InverseSqrt:
+class InverseSqrt(Schedule):
     """Linear over `warmup_steps` to 1 (not `linear`: 1 all that time), then sqrt(warmup_steps / t), t = step + 1."""
 
     def __init__(self, warmup_steps: int, linear: bool = True):
@@ -55,7 +52,7 @@ class InverseSqrt:
         return min(rising, math.sqrt(self.warmup_steps / (step + 1)))
 
 
-class Plateau:
+class Plateau(Schedule):
     """Divided by `divide_by` each time `patience` evaluations in a row have not beaten the best before them."""
 
     def __init__(self, divide_by: float, patience: int):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqbench.values import same
+from seqbench.config.values import same
 
 EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # each has columns of its own in tables
 _OF_NO_INFLUENCE = {"batch_size"}

@@ -9,9 +9,9 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from seqbench.config.targets import class_of
 from seqbench.errors import UserError
 from seqbench.report.evaluations import EVALUATIONS, listed
-from seqbench.targets import class_of
 
 SPLITS = ("train", "valid", "test", "baseline")
 COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from seqbench.config.compat import default_of
+from seqbench.config.values import same
 from seqbench.errors import UserError, did_you_mean
-from seqbench.older import default_of
 from seqbench.report.declaration import TAGS, Column, Row, Table
 from seqbench.report.evaluations import EVALUATIONS, Found, differing, fits
 from seqbench.report.ledger import SPLITS, Record, same_data
-from seqbench.values import same
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
 MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seqbench.compose import composed
-from seqbench.config import hashed, run_id
+from seqbench.config.compose import composed
+from seqbench.config.identity import hashed, run_id
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.ledger import read_ledger
 from seqbench.report.table import belongs

@@ -16,8 +16,8 @@ import pytest
 import real_data
 
 import seqbench
-from seqbench.data.corpus import Corpus, Hub, Split
-from seqbench.data.tokenizer import WORD, Tokenizer
+from seqbench.data.text.corpus import Corpus, Hub, Split
+from seqbench.data.text.tokenizer import WORD, Tokenizer
 
 REPOSITORY = Path(seqbench.__file__).parents[1]
 
@@ -83,7 +83,7 @@ def client(tmp_path: Path) -> Callable[..., subprocess.Popen]:
     code = """
 import pickle, sys, time
 from pathlib import Path
-from seqbench.data.build import ensure_prepared
+from seqbench.data.text.build import ensure_prepared
 from seqbench.data.errors import DataError
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
 start = time.perf_counter()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqbench.data.buckets import Buckets, InOrder, shuffled
+from seqbench.data.pairs.buckets import Buckets, InOrder, shuffled
 
 
 def lengths(n=3000, seed=0):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from seqbench.data.build import ensure_prepared, prepare
-from seqbench.data.store import open_prepared
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.store import open_prepared
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 

@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.errors import DataError
+from seqbench.data.text.build import ensure_prepared, prepare
 
 
 def sentence(call, *arguments) -> str:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from seqbench.data import hub
-from seqbench.data.build import ensure_prepared, prepare
 from seqbench.data.errors import DataError
+from seqbench.data.files.atomic import hub
+from seqbench.data.text.build import ensure_prepared, prepare
 
 LIMIT = 3.0  # seconds in which a machine without a network must have its answer
 VARIABLES = (

@@ -17,18 +17,19 @@ from pathlib import Path
 
 import pytest
 
-from seqbench.data import encode
-from seqbench.data.build import ensure_prepared, prepare
-from seqbench.data.corpus import SPLITS, Corpus
 from seqbench.data.errors import DataError
-from seqbench.data.tokenizer import CHARACTER, WORD
+from seqbench.data.text import encode
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpus import SPLITS, Corpus
+from seqbench.data.text.tokenizer import CHARACTER, WORD
 
 # saves its state after every block, reads small blocks, and takes its time
 CODE = """
 import pickle, sys, time
 from pathlib import Path
-from seqbench.data import encode, lines
-from seqbench.data.build import ensure_prepared
+from seqbench.data.text import encode
+from seqbench.data.files.atomic import lines
+from seqbench.data.text.build import ensure_prepared
 encode.PAUSE, lines._CHUNK = 0.0, 2000
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("begun", flush=True)
@@ -109,12 +110,12 @@ def interrupted(monkeypatch, source, tmp_path):
 
         with monkeypatch.context() as patch:
             patch.setattr(encode, "PAUSE", 0.0)
-            patch.setattr("seqbench.data.lines._CHUNK", 2000)
+            patch.setattr("seqbench.data.files.lines._CHUNK", 2000)
             with pytest.raises(Killed):
                 prepare(corpus, tmp_path / "data", str(source), progress)
         return tmp_path / "data" / ".tiny.building"
 
-    monkeypatch.setattr("seqbench.data.lines._CHUNK", 2000)
+    monkeypatch.setattr("seqbench.data.files.lines._CHUNK", 2000)
     return interrupt
 
 

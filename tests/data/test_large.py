@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from made_words import word, zipf
 
-from seqbench.data.corpus import SPLITS, Corpus, Split
-from seqbench.data.store import Prepared, open_prepared
-from seqbench.data.stream import TokenStream
-from seqbench.data.wikitext import WIKITEXT_103
+from seqbench.data.text.corpus import SPLITS, Corpus, Split
+from seqbench.data.text.store import Prepared, open_prepared
+from seqbench.data.text.stream import TokenStream
+from seqbench.data.text.wikitext import WIKITEXT_103
 
 pytestmark = pytest.mark.large
 
@@ -32,8 +32,8 @@ MOST_MEMORY = 1 << 30
 CODE = """
 import pickle, resource, sys, time
 from pathlib import Path
-from seqbench.data.build import ensure_prepared
-from seqbench.tasks.wikitext import WikiText103  # with all that the command line loads
+from seqbench.data.text.build import ensure_prepared
+from seqbench.tasks.text.wikitext import WikiText103  # with all that the command line loads
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
 before, start = time.process_time(), time.perf_counter()
 prepared = ensure_prepared(corpus, Path(sys.argv[2]), sys.argv[3], lambda line: print(line, flush=True))

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from made_words import word, zipf
 
-from seqbench.data.pairs import SIDES
-from seqbench.tasks.translation import WMT14German
+from seqbench.data.pairs.store import SIDES
+from seqbench.tasks.translation.translation import WMT14German
 
 pytestmark = pytest.mark.large
 
@@ -30,7 +30,7 @@ MOST_MEMORY = 2_000_000_000  # bytes
 CODE = """
 import json, resource, sys, time
 from pathlib import Path
-from seqbench.tasks.translation import WMT14German
+from seqbench.tasks.translation.translation import WMT14German
 start = time.process_time(), time.perf_counter()
 said = WMT14German.prepare(Path(sys.argv[1]), sys.argv[2], False, json.loads(sys.argv[3]))
 peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqbench.data import cut
-from seqbench.data.build import ensure_prepared, prepare
-from seqbench.data.corpus import SPLITS, Corpus
 from seqbench.data.errors import DataError
-from seqbench.data.large_text import ENWIK8, TEXT8
+from seqbench.data.text import cut
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpus import SPLITS, Corpus
+from seqbench.data.text.large_text import ENWIK8, TEXT8
 
 LENGTHS = {"train": 9_000, "valid": 500, "test": 500}
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqbench.data import pair_build
 from seqbench.data.errors import DataError
-from seqbench.data.pair_build import ensure_pairs
-from seqbench.data.pairs import PairSettings, open_pairs, place
-from seqbench.data.translation_sets import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
+from seqbench.data.pairs.build import ensure_pairs
+from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
+from seqbench.data.pairs.store import PairSettings, open_pairs, place
+from seqbench.data.pairs.store import build as pair_build
 
 SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
 WORDS = [("a", "ein"), ("dog", "Hund"), ("cat", "Katze"), ("runs", "rennt"), ("sleeps", "schläft"), ("small", "klein")]
@@ -256,9 +256,9 @@ def test_subwords_are_learnt_from_every_kth_pair(raw, text, tmp_path, monkeypatc
 MEASURE = r"""
 import re, sys
 from pathlib import Path
-from seqbench.data.pair_build import ensure_pairs
-from seqbench.data.pairs import PairSettings
-from seqbench.data.translation_sets import WMT14_GERMAN
+from seqbench.data.pairs.build import ensure_pairs
+from seqbench.data.pairs.store import PairSettings
+from seqbench.data.pairs.corpora import WMT14_GERMAN
 def peak():  # not getrusage's, which begins with that of the process that started this one
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
 before = peak()
@@ -271,7 +271,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
     used = []
     for n in (20_000, 120_000):
         parquet(tmp_path / f"raw{n}", {"train": made(2_000) * (n // 2_000), "validation": made(10), "test": made(10)})
-        code = f"import seqbench.data.pair_build as build; build._SAMPLE = 4_000\n{MEASURE}"
+        code = f"import seqbench.data.pairs.build as build; build._SAMPLE = 4_000\n{MEASURE}"
         line = [sys.executable, "-c", code, str(tmp_path / f"raw{n}"), str(tmp_path / f"data{n}")]
         used.append(float(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
     assert used[1] < used[0] + 12  # MiB; the lines that are more would take 20

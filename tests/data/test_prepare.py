@@ -8,10 +8,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from seqbench.data.build import ensure_prepared, prepare
-from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
-from seqbench.data.tokenizer import CHARACTER
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpus import SPLITS
+from seqbench.data.text.tokenizer import CHARACTER
 
 
 def set_bytes(folder):

@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from seqbench.data.build import ensure_prepared, prepare
-from seqbench.data.corpus import SPLITS
-from seqbench.data.ptb import PTB_CHAR, PTB_WORD
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpus import SPLITS
+from seqbench.data.text.ptb import PTB_CHAR, PTB_WORD
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqbench.data.errors import DataError
-from seqbench.data.stream import EvaluationStream, TokenStream
+from seqbench.data.text.stream import EvaluationStream, TokenStream
 
 CASES = [(101, 1, 10), (101, 4, 5), (100, 4, 5), (97, 3, 32), (9, 2, 2), (2, 1, 1)]  # tokens, rows, steps
 

@@ -1,6 +1,6 @@
 """What is known of a line before it is cut into pieces."""
 
-from seqbench.data.subword import surely_longer
+from seqbench.data.pairs.subword import surely_longer
 
 
 def test_a_line_is_measured_as_its_pieces_spell_it():

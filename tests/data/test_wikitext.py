@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import real_data
 
-from seqbench.data.build import prepare
-from seqbench.data.corpus import SPLITS
 from seqbench.data.errors import DataError
-from seqbench.data.wikitext import WIKITEXT_2, WIKITEXT_103
+from seqbench.data.text.build import prepare
+from seqbench.data.text.corpus import SPLITS
+from seqbench.data.text.wikitext import WIKITEXT_2, WIKITEXT_103
 
 
 @pytest.fixture(scope="module")

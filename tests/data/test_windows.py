@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from seqbench.data.stream import TokenStream
-from seqbench.data.windows import VariableWindows
+from seqbench.data.text.stream import TokenStream
+from seqbench.data.text.windows import VariableWindows
 
 
 @pytest.mark.parametrize(("n_steps", "bptt"), [(100_000, 70), (3_001, 35), (500, 8), (72, 70), (5, 5), (3, 3)])

@@ -14,7 +14,7 @@ import pytest
 import small_run
 from said import losses, rows
 
-from seqbench.compose import composed
+from seqbench.config.compose import composed
 from seqbench.engine import worker as engine_worker
 
 ROOT = Path(__file__).parents[2]
@@ -193,7 +193,7 @@ def test_vanishing_gradients_do_not_slow_a_run():
     """Denormal numbers are flushed, in this thread and in those that it starts."""
     code = """if True:
         import threading, torch
-        from seqbench.config import TrainConfig
+        from seqbench.config.schema import TrainConfig
         from seqbench.engine.distributed import World
         World(TrainConfig(device="cpu", threads=2))
         x, found = torch.full((100_000,), 1e-40), []

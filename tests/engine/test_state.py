@@ -6,10 +6,10 @@ import pytest
 import small_run
 
 from seqbench.commands.evaluate import evaluate
-from seqbench.compose import composed
+from seqbench.config.compose import composed
 from seqbench.engine import run as engine_run
 from seqbench.engine.distributed import World
-from seqbench.engine.state import restore
+from seqbench.engine.runtime import restore
 from seqbench.errors import UserError
 from seqbench.report.ledger import same_data
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.data.stream import EvaluationStream, TokenStream
+from seqbench.contracts.batch import Batch
+from seqbench.data.text.stream import EvaluationStream, TokenStream
 from seqbench.errors import UserError
 from seqbench.evaluation.cache import Cache
 from seqbench.evaluation.dynamic import Dynamic
@@ -18,9 +19,8 @@ from seqbench.evaluation.frequency import Frequency
 from seqbench.evaluation.scoring import score
 from seqbench.evaluation.sliding import Sliding
 from seqbench.heads.softmax import Softmax
-from seqbench.models.lstm import LSTM
-from seqbench.network import Network
-from seqbench.types import Batch
+from seqbench.learners.network import Network
+from seqbench.models.recurrent.lstm import LSTM
 
 V = 7
 DYNAMIC = {"lr": 0.05, "decay": 0.01, "eps": 0.01, "segment": 3, "statistics_batch_size": 4}

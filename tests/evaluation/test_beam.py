@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.contracts.task_io import TaskIO
 from seqbench.errors import UserError
 from seqbench.evaluation.beam import Beam
 from seqbench.heads.softmax import Softmax
-from seqbench.models.composed import Composed
-from seqbench.models.gru import GRU
-from seqbench.models.translation_transformer import TranslationTransformer
-from seqbench.seq2seq import Seq2Seq
-from seqbench.types import TaskIO
+from seqbench.learners.seq2seq import Seq2Seq
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.models.translation.translation_transformer import TranslationTransformer
 
 PAD, BOS, EOS = 0, 1, 2
 SETTINGS = {
@@ -32,7 +32,7 @@ def network(n_tokens, kind="gru", d=8) -> Seq2Seq:
     io = TaskIO(n_outputs=n_tokens, n_tokens=n_tokens, n_source_tokens=n_tokens, shared_vocabulary=True)
     tables = [nn.Embedding(n_tokens, d) for _ in range(2)]
     if kind == "gru":
-        backbone = Composed(d, lambda d: GRU(d, 6), lambda d: GRU(d, 6), d_attention=4)
+        backbone = RNNAttention(d, lambda d_input: GRU(d_input, 6), lambda d_input: GRU(d_input, 6), d_attention=4)
     else:
         backbone = TranslationTransformer(d, d, n_heads=2, n_layers=2, d_ff=4 * d, dropout=0.0)
     return Seq2Seq(*tables, backbone, Softmax(backbone.d_output, n_tokens, init_range=2.0), io).double().eval()

@@ -4,9 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seqbench.models.awd_lstm import AWDLSTM
-from seqbench.models.cells.stack import weights
-from seqbench.models.lstm import LSTM
+from seqbench.models.cells.time_loop.stack import weights
+from seqbench.models.recurrent.awd_lstm import AWDLSTM
+from seqbench.models.recurrent.lstm import LSTM
 
 D = 5
 DROPOUTS = {"dropout_input": 0.3, "dropout_hidden": 0.2, "dropout_output": 0.4, "dropout_recurrent": 0.5}

@@ -6,10 +6,10 @@ import weakref
 import pytest
 import torch
 
-from seqbench.models.deq_transformer import DEQTransformer
-from seqbench.models.deq_trellisnet import DEQTrellisNet
-from seqbench.models.trellisnet import TrellisNet
-from seqbench.models.weight_tied_transformer import WeightTiedTransformer
+from seqbench.models.attention.weight_tied_transformer import WeightTiedTransformer
+from seqbench.models.convolutional.trellisnet import TrellisNet
+from seqbench.models.equilibrium.deq_transformer import DEQTransformer
+from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 
 D = 6
 TRANSFORMER = {"d_model": 16, "n_heads": 2, "d_inner": 12, "span": 4, "init_std": 0.1}

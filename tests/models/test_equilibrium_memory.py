@@ -8,7 +8,7 @@ import pytest
 import torch
 from allocation import allocated
 
-from seqbench.models.deq_transformer import DEQTransformer
+from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 
 WAYS = ("forward", "backward")
 MEMORY = """

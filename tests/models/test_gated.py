@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.models.cells import gated
-from seqbench.models.gru import GRU
-from seqbench.models.lstm import LSTM
-from seqbench.types import tree_map
+from seqbench.contracts.pytree import tree_map
+from seqbench.models.cells.time_loop import gated
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.lstm import LSTM
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 SHAPES = [(3, 7, 5, 6), (20, 30, 4, 33), (1, 1, 2, 3), (17, 5, 3, 16)]  # rows, steps, features, units

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.compose import composed
-from seqbench.models.gated_cnn import GATES, GatedCNN
+from seqbench.config.compose import composed
+from seqbench.models.convolutional.gated_cnn import GATES, GatedCNN
 
 D = 3
 MIXED = [[4, 3], [4, 1, 0], [2, 2, 0], [5, 3, 2], [5, 1], [4, 2, 6]]  # a bottleneck, near and far residuals

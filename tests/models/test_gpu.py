@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from seqbench.models.cells.kronecker import Kronecker
-from seqbench.models.cells.recurrence import NONLINEARITIES, Dense, reference
+from seqbench.models.cells.maps.kronecker import Kronecker
+from seqbench.models.cells.time_loop.recurrence import NONLINEARITIES, Dense, reference
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -17,7 +17,7 @@ def distance(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 @pytest.mark.parametrize("kind", NONLINEARITIES)
 def test_kernels_equal_the_reference(kind, shape):
     pytest.importorskip("triton")
-    from seqbench.models.cells.gpu import OnGpu
+    from seqbench.models.cells.time_loop.gpu import OnGpu
 
     steps, rows, n = shape
     torch.manual_seed(0)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.models.cells.kronecker import Kronecker, random_unitary, unitary_penalty
-from seqbench.models.kru import KRU
-from seqbench.models.kru_lstm import KRULSTM
+from seqbench.models.cells.maps.kronecker import Kronecker, random_unitary, unitary_penalty
+from seqbench.models.unitary.kru import KRU
+from seqbench.models.unitary.kru_lstm import KRULSTM
 
 
 def counts(model: KRU, n_outputs: int) -> tuple[int, int]:

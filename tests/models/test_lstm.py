@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from seqbench.models.cells import stack
-from seqbench.models.lstm import LSTM
+from seqbench.models.cells.time_loop import stack
+from seqbench.models.recurrent.lstm import LSTM
 
 
 def test_without_avx512_an_lstm_stays_in_float32(monkeypatch):

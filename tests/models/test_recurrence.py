@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from seqbench.models.cells import native
-from seqbench.models.cells.kronecker import Kronecker
-from seqbench.models.cells.recurrence import Dense, Spare, recurrence
-from seqbench.models.scornn import SCORNN
+from seqbench.models.cells.maps.kronecker import Kronecker
+from seqbench.models.cells.time_loop import native
+from seqbench.models.cells.time_loop.recurrence import Dense, Spare, recurrence
+from seqbench.models.unitary.scornn import SCORNN
 
 needs_compiler = pytest.mark.skipif(native.library() is None, reason="no compiler here")
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from seqbench.models.cells.cayley import block_rotations, scaled_cayley, skew_matrix
-from seqbench.models.scornn import SCORNN
+from seqbench.models.cells.maps.cayley import block_rotations, scaled_cayley, skew_matrix
+from seqbench.models.unitary.scornn import SCORNN
 
 
 @pytest.mark.parametrize("n", [2, 5, 8])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqbench.models.cells.solvers import METHODS, Solver, solve
+from seqbench.models.cells.equilibrium.solvers import METHODS, Solver, solve
 
 B, K = 5, 40
 RATES = [0.1, 0.3, 0.5, 0.7, 0.9]  # how fast each row contracts

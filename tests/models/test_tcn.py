@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqbench.models.tcn import TCN
+from seqbench.models.convolutional.tcn import TCN
 
 
 def by_hand(model: TCN, x_TD: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from seqbench.models.cells.attention import attend, sinusoids
-from seqbench.models.transformer import Transformer
+from seqbench.models.attention.transformer import Transformer
+from seqbench.models.cells.attention.relative import attend, sinusoids
 
 D, HEADS = 6, 2
 E = D // HEADS

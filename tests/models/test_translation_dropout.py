@@ -3,33 +3,38 @@
 import pytest
 import torch
 
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.task_io import TaskIO
 from seqbench.heads.softmax import Softmax
-from seqbench.models.composed import Composed
-from seqbench.models.convs2s import ConvS2S
-from seqbench.models.gnmt import GNMT
-from seqbench.models.gru import GRU
-from seqbench.models.translation_transformer import TranslationTransformer
-from seqbench.seq2seq import build_seq2seq
-from seqbench.types import Batch, TaskIO
+from seqbench.learners.seq2seq import build_seq2seq
+from seqbench.models.recurrent.gru import GRU
+from seqbench.models.translation.convs2s import ConvS2S
+from seqbench.models.translation.gnmt import GNMT
+from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.models.translation.translation_transformer import TranslationTransformer
 
 V, D = 11, 8
 IO = TaskIO(n_outputs=V, n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
 
 
 def composed(**settings):
-    return lambda d: Composed(d, lambda d: GRU(d, 8), lambda d: GRU(d, 8), d_attention=5, **settings)
+    return lambda d_input: RNNAttention(
+        d_input, lambda d_input: GRU(d_input, 8), lambda d_input: GRU(d_input, 8), d_attention=5, **settings
+    )
 
 
 def transformer(**settings):
-    return lambda d: TranslationTransformer(d, d, n_heads=2, n_layers=1, d_ff=8, **{"dropout": 0.0, **settings})
+    return lambda d_input: TranslationTransformer(
+        d_input, d_input, n_heads=2, n_layers=1, d_ff=8, **{"dropout": 0.0, **settings}
+    )
 
 
 def convs2s(**settings):
-    return lambda d: ConvS2S(d, [[8, 3]], [[8, 3]], d_hidden=8, max_positions=6, **settings)
+    return lambda d_input: ConvS2S(d_input, [[8, 3]], [[8, 3]], d_hidden=8, max_positions=6, **settings)
 
 
 def gnmt(**settings):
-    return lambda d: GNMT(d, 8, n_layers=4, init_range=0.5, **settings)
+    return lambda d_input: GNMT(d_input, 8, n_layers=4, init_range=0.5, **settings)
 
 
 CASES = {  # how the model is made, and what stands around it

@@ -7,15 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqbench.compose import composed
+from seqbench.config.compose import composed
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.task_io import TaskIO
 from seqbench.engine.run import instantiate
 from seqbench.heads.softmax import Softmax
-from seqbench.models.cells.source_attention import Attention, reversed_within
-from seqbench.models.convs2s import ConvS2S
-from seqbench.models.gnmt import GNMT
-from seqbench.models.translation_transformer import TranslationTransformer, positions
-from seqbench.seq2seq import build_seq2seq
-from seqbench.types import Batch, TaskIO
+from seqbench.learners.seq2seq import build_seq2seq
+from seqbench.models.cells.attention.source import Attention, reversed_within
+from seqbench.models.translation.convs2s import ConvS2S
+from seqbench.models.translation.gnmt import GNMT
+from seqbench.models.translation.translation_transformer import TranslationTransformer, positions
 
 B, S, T, D = 2, 5, 4, 8
 VALID = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])

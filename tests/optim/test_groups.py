@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.contracts.backbone import ParameterGroup
 from seqbench.optim.adafactor import Adafactor
 from seqbench.optim.groups import build_optimizer
 from seqbench.optim.rmsprop import RMSpropTF
-from seqbench.types import ParameterGroup
 
 
 def network_and_groups():

@@ -6,9 +6,9 @@ import random
 import pytest
 import torch
 
+from seqbench.contracts.backbone import ParameterGroup
 from seqbench.optim.groups import build_optimizer
 from seqbench.optim.nt_asgd import NTASGD, triggered
-from seqbench.types import ParameterGroup
 
 FALLING = [5.0, 4.0, 3.0, 2.0]
 

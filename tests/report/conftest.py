@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 CONFIG = {
-    "model": {"_target_": "seqbench.models.lstm.LSTM", "hidden_size": 68, "n_layers": 1},
-    "task": {"_target_": "seqbench.tasks.copy.Copy", "delay": 1000},
+    "model": {"_target_": "seqbench.models.recurrent.lstm.LSTM", "hidden_size": 68, "n_layers": 1},
+    "task": {"_target_": "seqbench.tasks.synthetic.copy.Copy", "delay": 1000},
     "head": {"_target_": "seqbench.heads.softmax.Softmax"},
     "optimizer": {"_target_": "torch.optim.RMSprop", "lr": 0.001, "groups": {}},
     "schedule": {"_target_": "seqbench.optim.schedules.Constant"},

@@ -46,7 +46,7 @@ def test_a_setting_that_came_later_must_have_its_default(record, config):
 
 
 def test_a_node_within_a_node_may_have_settings_that_came_later(record, config):
-    lstm = {"_target_": "seqbench.models.lstm.LSTM", "hidden_size": 8}
+    lstm = {"_target_": "seqbench.models.recurrent.lstm.LSTM", "hidden_size": 8}
     item = record("aaa")
     item.config["model"]["encoder"] = dict(lstm)
     assert belongs(item, config | {"model": config["model"] | {"encoder": lstm | {"backend": "auto"}}})

@@ -10,14 +10,14 @@ import pytest
 import torch
 from said import rows
 
-from seqbench.data.corpus import Corpus, Hub, Split
+from seqbench.contracts.batch import Batch
 from seqbench.data.errors import DataError
-from seqbench.data.tokenizer import LETTER, WORD
-from seqbench.data.windows import VariableWindows
-from seqbench.tasks.language_modeling import LanguageModeling
-from seqbench.tasks.large_text import Enwik8, Text8
-from seqbench.tasks.wikitext import WikiText2, WikiText103
-from seqbench.types import Batch
+from seqbench.data.text.corpus import Corpus, Hub, Split
+from seqbench.data.text.tokenizer import LETTER, WORD
+from seqbench.data.text.windows import VariableWindows
+from seqbench.tasks.text.language_modeling import LanguageModeling
+from seqbench.tasks.text.large_text import Enwik8, Text8
+from seqbench.tasks.text.wikitext import WikiText2, WikiText103
 
 LINES = {"train": ["a b c d e f g"] * 400, "valid": ["a b", "c"], "test": ["d"]}
 

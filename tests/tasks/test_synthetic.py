@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from seqbench.tasks.adding import Adding
-from seqbench.tasks.copy import Copy
+from seqbench.tasks.synthetic.adding import Adding
+from seqbench.tasks.synthetic.copy import Copy
 
 K, DELAY = 10, 30
 LAYOUT = {  # zeros after the symbols, then the rest of the input

@@ -11,8 +11,8 @@ import pytest
 import torch
 from said import losses
 
-from seqbench.data.subword import BOS, EOS, PAD
-from seqbench.tasks.translation import Multi30k
+from seqbench.data.pairs.subword import BOS, EOS, PAD
+from seqbench.tasks.translation.translation import Multi30k
 
 # a language in which each word has its translation and every sentence is turned around
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
@@ -183,19 +183,21 @@ MISTAKES = [
     ),
     (
         "+model.encoder.hiden_size=3",
-        "model.encoder.hiden_size is not an argument of seqbench.models.gru.GRU (did you mean model.encoder.hidden_size"
-        "?).",
+        "model.encoder.hiden_size is not an argument of GRU (did you mean model.encoder.hidden_size?).",
     ),
     ("model.decoder.hidden_size=abc", "model.decoder.hidden_size must be an integer, not 'abc'."),
     (
         "model.encoder._target_=os.system",
-        "model.encoder._target_ must lie in seqbench. or torch.optim., not 'os.system'.",
+        "model.encoder._target_ must lie in seqbench.models, not 'os.system'.",
     ),
     (
         "model.encoder=3",
         "model.encoder needs a _target_ and its arguments: model@model.encoder=<a model>.",
     ),
-    ("~model.encoder.dropout", "model.encoder.dropout is missing: seqbench.models.gru.GRU needs it in its YAML."),
+    (
+        "~model.encoder.dropout",
+        "model.encoder.dropout is missing: GRU needs it in its YAML.",
+    ),
     ("model.attention=sum", "model: attention is one of additive, general, dot, not 'sum'."),
     ("network.embedding=one_hot", "translation reads a learned embedding, not network.embedding=one_hot."),
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
@@ -210,7 +212,7 @@ MISTAKES = [
         "model: GNMT has an encoder and a decoder itself, and is no part of one.",
     ),
     ("model.encoder.backend=fast", "model.encoder.backend must be one of auto, reference, native, not 'fast'."),
-    ("task=copy", "Composed is an encoder and a decoder: a model for translation alone."),
+    ("task=copy", "RNNAttention is an encoder and a decoder: a model for translation alone."),
 ]
 
 

@@ -1,0 +1,68 @@
+"""The check of a whole config, before anything is built."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from seqbench.config.schema import Config
+from seqbench.config.targets import PLUGGABLE, check_node, check_value
+from seqbench.errors import ConfigError, did_you_mean
+
+MOST_PROCESSORS = 4096  # no machine has more
+SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
+CHOICES = {
+    "network.embedding": ("auto", "learned", "adaptive", "one_hot"),
+    "train.select": ("best", "last"),
+    "train.precision": ("fp32", "bf16", "fp16"),
+    "train.device": ("auto", "cpu", "cuda"),
+    "log.mirror": ("none", "wandb", "tensorboard"),
+    "split": ("train", "valid", "test"),
+}
+
+
+def check(config: Config) -> None:
+    """Raise `ConfigError` for whatever cannot be a run: unknown or missing arguments, wrong types, foreign targets."""
+    for name in PLUGGABLE:
+        check_node(name, getattr(config, name))
+    for key, value in vars(config.network).items():
+        check_value(f"network.{key}", value)
+    for path, allowed in CHOICES.items():
+        value: Any = config
+        for part in path.split("."):
+            value = getattr(value, part)
+        if value not in allowed:
+            raise ConfigError(
+                f"{path} is one of {', '.join(allowed)}, not {value!r}{did_you_mean(str(value), allowed)}."
+            )
+    if not 0 <= config.seed < SEEDS:
+        raise ConfigError(f"seed is at least 0 and below {SEEDS:,}, not {config.seed}.")
+    train = config.train
+    if train.max_steps is None and train.max_epochs is None:
+        raise ConfigError("Give one of train.max_steps and train.max_epochs.")
+    if train.max_steps is not None and train.max_epochs is not None:
+        raise ConfigError(
+            f"train.max_steps={train.max_steps} and train.max_epochs={train.max_epochs:g} are both given: set one of "
+            "them to null."
+        )
+    if train.average_last > 1 and train.select != "last":
+        raise ConfigError(f"train.average_last={train.average_last} needs train.select=last, not {train.select}.")
+    for path, value in [
+        ("train.max_steps", train.max_steps),
+        ("train.max_epochs", train.max_epochs),
+        ("train.eval_every", train.eval_every),
+        ("train.accumulate", train.accumulate),
+        ("train.average_last", train.average_last),
+        ("train.nproc", train.nproc),
+        ("train.threads", train.threads),
+        ("train.grad_clip", train.grad_clip),
+        ("log.every", config.log.every),
+        ("checkpoint.every", config.checkpoint.every),
+    ]:
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{path} must be positive, not {value}.")
+    if train.stop_below is not None and not math.isfinite(train.stop_below):
+        raise ConfigError(f"train.stop_below must be finite, not {train.stop_below}.")
+    for path, value in [("train.nproc", train.nproc), ("train.threads", train.threads)]:
+        if value is not None and value > MOST_PROCESSORS:
+            raise ConfigError(f"{path} is at most {MOST_PROCESSORS:,}, not {value}.")

@@ -1,0 +1,134 @@
+"""The config: typed engine settings, and how one is saved and loaded.
+
+Engine settings are a closed set, so they are dataclasses in Hydra's ConfigStore and a typo dies when the config is
+composed. Pluggable nodes are an open set, and targets.py holds them against their constructors.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqbench.errors import ConfigError, did_you_mean
+
+SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
+
+
+@dataclass
+class NetworkConfig:
+    """What stands around the model; conf/config.yaml says what each setting is, here and below."""
+
+    embedding: str = "auto"
+    d_embed: int = 200
+    cutoffs: list[int] = field(default_factory=list)
+    div_value: float = 4.0
+    tied: bool = False
+    shared_embedding: bool = False
+    dropout_words: float = 0.0
+    dropout_input: float = 0.0
+    dropout_output: float = 0.0
+    init_range: float | None = None
+
+
+@dataclass
+class TrainConfig:
+    """How long, how exactly and on what a run trains."""
+
+    max_steps: int | None = None
+    max_epochs: float | None = None
+    eval_every: int | None = None
+    stop_below: float | None = None
+    select: str = "best"
+    average_last: int = 1
+    accumulate: int = 1
+    grad_clip: float | None = None
+    precision: str = "fp32"
+    deterministic: bool = True
+    nproc: int = 1
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass
+class LogConfig:
+    """What is said, and where else (conf/log/)."""
+
+    every: int = 100
+    mirror: str = "none"
+    project: str = "seqbench"
+
+
+@dataclass
+class CheckpointConfig:
+    """When a run is saved."""
+
+    every: int | None = 1000
+
+
+@dataclass
+class Config:
+    """The whole of a run."""
+
+    model: Any = MISSING
+    task: Any = MISSING
+    head: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    evaluation: Any = MISSING
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    seed: int = 0
+    force: bool = False
+    output_dir: str = "outputs"
+    results_dir: str = "results"
+    data_dir: str | None = None
+    source: str | None = None
+    run: str | None = None
+    split: str = "test"
+    experiment: str | None = None  # informational: the experiment file chosen
+
+
+def register() -> None:
+    """Put the schema where Hydra finds it."""
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def folder() -> Path:
+    """conf/: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+def typed(node: Any) -> Config:
+    """A resolved DictConfig, or the content of a saved config.yaml, as a `Config`. Raises `ConfigError` for an engine
+    setting that does not exist, which `+` and a user's own YAML can add."""
+    config: Config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), node))  # type: ignore[assignment]
+    for prefix, section in [("", config), *((f"{name}.", getattr(config, name)) for name in SECTIONS)]:
+        valid = [one.name for one in fields(section)]
+        for name in vars(section):
+            if name not in valid:
+                raise ConfigError(f"{prefix}{name} is not a setting{did_you_mean(name, valid, prefix)}.")
+    return config
+
+
+def save(config: Config, path: Path) -> None:
+    """Whole or not at all: a run's folder is read by others while it trains."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    partial.replace(path)
+
+
+def load(path: Path) -> Config:
+    try:
+        return typed(OmegaConf.create(yaml.safe_load(path.read_text())))
+    except (OSError, yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error

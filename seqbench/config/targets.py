@@ -1,0 +1,202 @@
+"""Pluggable nodes of a config: `_target_` and every argument, compared with the constructor's signature.
+
+A target is a class of its kind's base in its kind's package. Where it lies is checked before anything is imported, so a
+config that comes from someone else executes nothing. Nothing in this file imports torch; the checks import the classes
+that they check.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from seqbench.config.values import fault
+from seqbench.errors import ConfigError, did_you_mean
+
+PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a node of one kind may be. `packages` are where its classes lie, `bases` what they inherit from, and
+    `derived` the constructor's arguments that stand in no YAML: the task, the network or the engine passes them."""
+
+    packages: tuple[str, ...]
+    bases: tuple[str, ...]
+    derived: frozenset[str] = frozenset()
+
+
+KINDS = {
+    "model": Kind(
+        ("seqbench.models",),
+        ("seqbench.contracts.backbone.Backbone", "seqbench.contracts.encoder_decoder.EncoderDecoder"),
+        frozenset({"d_input"}),
+    ),
+    "task": Kind(("seqbench.tasks",), ("seqbench.contracts.task.Task",), frozenset({"data_dir", "source"})),
+    "head": Kind(
+        ("seqbench.heads",), ("seqbench.contracts.head.Head",), frozenset({"d_input", "n_outputs", "embedding"})
+    ),
+    "optimizer": Kind(
+        ("seqbench.optim", "torch.optim"), ("torch.optim.Optimizer",), frozenset({"params", "network", "peers"})
+    ),
+    "schedule": Kind(
+        ("seqbench.optim",),
+        ("seqbench.contracts.schedule.Schedule",),
+        frozenset({"max_steps", "steps_per_epoch"}),
+    ),
+    "evaluation": Kind(("seqbench.evaluation",), ("seqbench.contracts.evaluation.Evaluation",)),
+}
+RENAMED = {  # a class's name in the first edition -> its name now
+    "seqbench.models.composed.Composed": "seqbench.models.translation.rnn_attention.RNNAttention",
+}
+PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")  # sections of a config
+
+
+def check_node(name: str, node: Any) -> None:
+    """Compare one pluggable node with its constructor."""
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise ConfigError(f"{name} needs a _target_ and its arguments; choose a file of conf/{name}/.")
+    _check_arguments(name, name, node)
+
+
+def _check_arguments(kind: str, path: str, node: dict[str, Any]) -> None:
+    """Compare the arguments of a node of some kind at `path` with its constructor's."""
+    cls = class_at(kind, node["_target_"], path)
+    signature, hints = signature_of(kind, node["_target_"], path)
+    settings = {key: value for key, value in node.items() if key != "_target_"}
+    if kind == "optimizer":
+        _check_groups(node["_target_"], settings.pop("groups", {}))
+    expected = [key for key in signature if key not in KINDS[kind].derived]
+    for key, value in settings.items():
+        if key not in expected:
+            raise ConfigError(
+                f"{path}.{key} is not an argument of {cls.__name__}{did_you_mean(key, expected, f'{path}.')}."
+            )
+        if get_origin(hints.get(key)) is Callable:
+            inner = kind_of(hints[key])
+            if not isinstance(value, dict) or "_target_" not in value:
+                raise ConfigError(f"{path}.{key} needs a _target_ and its arguments: {inner}@{path}.{key}=<a {inner}>.")
+            _check_arguments(inner, f"{path}.{key}", value)
+        check_value(f"{path}.{key}", value, hints.get(key))
+    missing = [f"{path}.{key}" for key in expected if key not in settings]
+    if missing:
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise ConfigError(f"{', '.join(missing)} {verb} missing: {cls.__name__} needs {them} in its YAML.")
+
+
+def kind_of(hint: Any) -> str:
+    """The kind of node that a constructor's hint `Callable[..., Base]` marks: the one of that base."""
+    base = get_args(hint)[-1]
+    path = f"{base.__module__}.{base.__qualname__}"
+    return next(name for name, kind in KINDS.items() if path in kind.bases)
+
+
+def nested(kind: str, target: str, path: str = "") -> dict[str, str]:
+    """The arguments of a target that are nodes themselves, each with its kind."""
+    _, hints = signature_of(kind, target, path or kind)
+    return {key: kind_of(hint) for key, hint in hints.items() if get_origin(hint) is Callable}
+
+
+def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
+    """Parameters and type hints of a target's constructor."""
+    cls = class_at(kind, target, path)
+    return dict(inspect.signature(cls).parameters), get_type_hints(cls.__init__, include_extras=True)
+
+
+def class_at(kind: str, target: Any, path: str = "") -> type:
+    """The class that a target of some kind names; `path` is the node's place in the config. Raises `ConfigError`,
+    before anything is imported, for one that does not lie in the kind's packages."""
+    path = path or kind
+    try:
+        return _class_at(kind, target)
+    except TypeError:  # an unhashable target
+        raise ConfigError(f"{path}._target_ names a class, not {target!r}.") from None
+    except _NoSuchTarget as error:
+        raise ConfigError(f"{path}._target_ {error}.") from None
+
+
+class _NoSuchTarget(Exception):
+    """The end of a sentence that begins with the place of a target."""
+
+
+@functools.cache
+def _class_at(kind: str, target: str) -> type:
+    packages = KINDS[kind].packages
+    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
+        raise _NoSuchTarget(f"names a class, not {target!r}")
+    module, _, name = current_target(target).rpartition(".")
+    if not any(module == package or module.startswith(f"{package}.") for package in packages):
+        raise _NoSuchTarget(f"must lie in {' or '.join(packages)}, not {target!r}")
+    if module.startswith("seqbench."):
+        file = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+        if not file.is_file():
+            raise _NoSuchTarget(f"names {target}, and there is no module {module}")
+    elif module not in packages:  # of torch.optim, what it exports itself
+        raise _NoSuchTarget(f"names {target}, which {' or '.join(packages)} does not export")
+    value = getattr(importlib.import_module(module), name, None)
+    if not inspect.isclass(value) or not value.__module__.startswith(module):
+        raise _NoSuchTarget(f"names {target}, and {module} has no class {name}")
+    bases = tuple(_load(base) for base in KINDS[kind].bases)
+    if not issubclass(value, bases) or value in bases:
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise _NoSuchTarget(f"names {target}, which is not {article} {kind}")
+    return value
+
+
+def _load(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def current_target(target: str) -> str:
+    """Where a class of this package lies now: configs and records of earlier versions name it without its family's
+    folder, or by a former name."""
+    target = RENAMED.get(target, target)
+    package, *path = target.split(".")
+    if package != "seqbench" or len(path) != 3:
+        return target
+    kind, module, name = path
+    files = [file for file in (PACKAGE / kind).rglob(f"{module}.py") if "cells" not in file.parts]
+    if len(files) != 1 or (PACKAGE / kind / f"{module}.py").exists():
+        return target
+    return ".".join((package, *files[0].relative_to(PACKAGE).with_suffix("").parts, name))
+
+
+def class_of(node: dict[str, Any]) -> str:
+    """The name of a node's class in lower case, as the files of conf/evaluation/ are called."""
+    return node["_target_"].rpartition(".")[2].lower()
+
+
+def _check_groups(target: str, groups: Any) -> None:
+    if not isinstance(groups or {}, dict):
+        raise ConfigError(
+            f"optimizer.groups holds settings by a group's name, as +optimizer.groups.recurrent.lr=, not {groups!r}."
+        )
+    for group, settings in (groups or {}).items():
+        path = f"optimizer.groups.{group}"
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{path} holds settings, as +{path}.lr=, not {settings!r}.")
+        cls = class_at("optimizer", settings.get("_target_", target), path)
+        signature, hints = signature_of("optimizer", settings.get("_target_", target), path)
+        expected = [argument for argument in signature if argument not in KINDS["optimizer"].derived]
+        for key, value in settings.items():
+            if key == "_target_":
+                continue
+            if key not in expected:
+                raise ConfigError(
+                    f"{path}.{key} is not an argument of {cls.__name__}{did_you_mean(key, expected, f'{path}.')}."
+                )
+            check_value(f"{path}.{key}", value, hints.get(key))
+
+
+def check_value(path: str, value: Any, hint: Any = None) -> None:
+    """Compare one setting with its type hint, and with what its name allows."""
+    wrong = fault(path.rpartition(".")[2], value, hint)
+    if wrong:
+        raise ConfigError(f"{path} {wrong}.")

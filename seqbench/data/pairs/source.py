@@ -1,0 +1,187 @@
+"""Parallel text: what a corpus of sentence pairs is, where its files are found, and its pairs in blocks.
+
+Line i of one file is the translation of line i of the other. A line ends at a newline and nowhere else. A line that is
+not UTF-8 comes as None, to be counted by whoever reads.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from seqbench.data.errors import DataError
+from seqbench.data.files.hub import obstacle
+from seqbench.data.pairs.rows import Block, ParallelHub, hub_pairs, parquet_pairs
+from seqbench.data.text.corpus import SPLITS
+from seqbench.data.text.source import HUB, Progress
+
+_CHUNK = 1 << 20  # bytes read at a time
+_PAIRS = 10_000  # pairs of a block
+_SIDES = ("src", "tgt")
+
+
+@dataclass(frozen=True)
+class ParallelCorpus:
+    """A corpus of sentence pairs. `name` is also the task's name on the command line.
+
+    `files` are the names that a split's files may have, {language} and {side} (src, tgt) to be filled in; each may end
+    in .gz. `n_pairs` are those of the published splits, where they are agreed on. `version` goes up when the pairs
+    change. `folders` are names of folders that a copy may lie in.
+    """
+
+    name: str
+    title: str
+    version: int
+    languages: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
+    n_pairs: Mapping[str, int]
+    folders: tuple[str, ...]
+    hub: ParallelHub | None
+    notice: str
+
+
+@dataclass(frozen=True)
+class PairText:
+    """One split: what to call its place in a message, and its pairs in blocks, from the start at each call."""
+
+    where: str
+    blocks: Callable[[], Iterator[Block]]
+
+
+def check_languages(corpus: ParallelCorpus, languages: tuple[str, str]) -> None:
+    """Raises `DataError` for a language that the corpus lacks."""
+    for language in languages:
+        if language not in corpus.languages:
+            raise DataError(f"{corpus.title} has the languages {' and '.join(corpus.languages)}, not {language!r}.")
+    if languages[0] == languages[1]:
+        raise DataError(
+            f"{corpus.title} is translated from one language into another, not from {languages[0]} into it."
+        )
+
+
+def find_pairs(
+    corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path, source: str | None, progress: Progress
+) -> dict[str, PairText]:
+    """The pairs of each split: from the folder `source`, from the hub (`source` is "hub"), or, with None, from a copy
+    in `data_dir` or else the hub. Raises `DataError` that says which files to put where."""
+    if source == HUB:
+        return _hub(corpus, languages, data_dir, progress)
+    if source is not None:
+        folder = Path(source).expanduser()
+        if not os.path.isdir(folder):
+            raise DataError(f"source={folder} is not a folder; name the folder that holds {_names(corpus, languages)}.")
+        found = _local(corpus, languages, [folder, *(folder / name for name in corpus.folders)])
+        if found is None:
+            raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_names(corpus, languages)}.")
+        return found
+    places = [root / name for root in (data_dir / "raw", data_dir) for name in corpus.folders]
+    return _local(corpus, languages, places) or _hub(corpus, languages, data_dir, progress)
+
+
+def _local(corpus: ParallelCorpus, languages: tuple[str, str], folders: list[Path]) -> dict[str, PairText] | None:
+    """The pairs in the first folder that has a file of the corpus; it must then have every split, both sides."""
+    for folder in folders:
+        try:
+            names = set(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from error
+        found = {split: _split(corpus, languages, folder, names, split) for split in SPLITS}
+        if not any(found.values()):
+            continue
+        whole = {split: text for split, text in found.items() if text is not None}
+        for split in SPLITS:
+            if split not in whole:
+                one, other = (corpus.files[split][0].format(language=name, side="") for name in languages)
+                raise DataError(f"{folder} has nothing for the {split} split; add {one} and {other} (or .gz).")
+        return whole
+    return None
+
+
+def _split(
+    corpus: ParallelCorpus, languages: tuple[str, str], folder: Path, names: set[str], split: str
+) -> PairText | None:
+    for pattern in corpus.files[split]:
+        wanted = [
+            pattern.format(language=language, side=side) for language, side in zip(languages, _SIDES, strict=True)
+        ]
+        present = [next((name for name in (one, f"{one}.gz") if name in names), None) for one in wanted]
+        if present[0] is not None and present[1] is not None:
+            paths = (folder / present[0], folder / present[1])
+            return PairText(str(paths[0]), partial(_blocks, *paths))
+        for index in (0, 1):
+            if present[index] is not None:
+                raise DataError(f"{folder} has {present[index]} but not {wanted[1 - index]} (or .gz), its other side.")
+    stems = {"train": ("train",), "valid": ("validation", "valid"), "test": ("test",)}[split]
+    shards = sorted(name for name in names if name.endswith(".parquet") and name.startswith(stems))
+    if shards:
+        rows = [folder / name for name in shards]
+        return PairText(str(rows[0]), partial(parquet_pairs, rows, languages))
+    return None
+
+
+def _blocks(source: Path, target: Path) -> Iterator[Block]:
+    """Pairs of two files read side by side. Raises `DataError` unless they have equally many lines."""
+    end = object()
+    pairs = itertools.zip_longest(_lines(source), _lines(target), fillvalue=end)
+    n_pairs = 0
+    while block := list(itertools.islice(pairs, _PAIRS)):
+        if block[-1][0] is end or block[-1][1] is end:
+            n_common = n_pairs + sum(one is not end and other is not end for one, other in block)
+            short, long = (source, target) if block[-1][0] is end else (target, source)
+            n_more = n_pairs + len(block) - n_common + sum(1 for _ in pairs)
+            raise DataError(
+                f"{short} has {n_common:,} lines and {long} {n_common + n_more:,}: they are not parallel; "
+                "fetch them again."
+            )
+        n_pairs += len(block)
+        yield block  # type: ignore[misc]
+
+
+def _lines(path: Path) -> Iterator[str | None]:
+    """The stripped lines of a file, packed by gzip or not."""
+    rest = b""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                head, newline, tail = chunk.rpartition(b"\n")
+                if newline:
+                    yield from map(_decoded, (rest + head).split(b"\n"))
+                    rest = tail
+                else:
+                    rest += tail
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    if rest:
+        yield _decoded(rest)
+
+
+def _decoded(line: bytes) -> str | None:
+    try:
+        return line.decode().strip()
+    except UnicodeDecodeError:
+        return None
+
+
+def _hub(corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path, progress: Progress) -> dict[str, PairText]:
+    reason = "it is on no hub" if corpus.hub is None else obstacle()
+    if corpus.hub is None or reason is not None:
+        raise DataError(
+            f"{corpus.title} is not at hand and cannot be fetched, because {reason}; put {_names(corpus, languages)} "
+            f"into {data_dir / corpus.folders[0]}, or name their folder as source=<folder>."
+        )
+    progress(f"{corpus.name}: fetching {corpus.hub.repository} from the hub; {corpus.notice}")
+    tables = hub_pairs(corpus.hub, corpus.title, languages)
+    return {split: PairText(f"hub:{corpus.hub.repository} ({split})", tables[split]) for split in SPLITS}
+
+
+def _names(corpus: ParallelCorpus, languages: tuple[str, str]) -> str:
+    names = [corpus.files[split][0].format(language=name, side="") for split in SPLITS for name in languages]
+    return f"{', '.join(names[:-1])} and {names[-1]} (or .gz)"

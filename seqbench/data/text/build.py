@@ -1,0 +1,133 @@
+"""Preparing a corpus: its text read once, checked against what is published, and written as a set of binary files.
+
+The set is built in a folder beside its place, under a lock, and its manifest is moved in last: whoever sees a manifest
+sees a whole set, whatever died before. Preparing it anew then goes on where the dead process was. Memory is bounded by
+a block of text and the vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqbench.data.errors import DataError
+from seqbench.data.files.atomic import flush, publish, save
+from seqbench.data.files.lock import once
+from seqbench.data.text.corpus import SPLITS, Corpus
+from seqbench.data.text.encode import encode, numbers, wrong
+from seqbench.data.text.source import HUB, Progress, Text, find
+from seqbench.data.text.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
+from seqbench.data.text.tokenizer import UNK, Numbering, ranked
+
+
+def ensure_prepared(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress | None = None) -> Prepared:
+    """The prepared set of a corpus in `data_dir`: opened if it is there, else prepared as `prepare` does. Of several
+    processes one prepares and the others wait for it."""
+    found = open_prepared(corpus, data_dir)
+    if found is not None:
+        if source not in (None, HUB) and not Path(source).expanduser().is_dir():
+            raise DataError(f"source={source} is not a folder.")
+        return found
+    return _locked(corpus, data_dir, source, progress or _silent, force=False)
+
+
+def prepare(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress | None = None) -> Prepared:
+    """Prepare a corpus in `data_dir`, whatever is there already, and open it.
+
+    `source` is a folder with its files, "hub", or None: a copy in `data_dir`, else the hub. Raises `DataError` when
+    nothing is found, the text is not the published one, or `data_dir` cannot be written; then nothing new is left
+    there.
+    """
+    return _locked(corpus, data_dir, source, progress or _silent, force=True)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _locked(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress, force: bool) -> Prepared:
+    return once(
+        corpus.name,
+        data_dir / corpus.name,
+        lambda: open_prepared(corpus, data_dir),
+        lambda: _build(corpus, data_dir, find(corpus, data_dir, source, progress), progress),
+        force,
+        progress,
+    )
+
+
+def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Progress) -> None:
+    building = data_dir / f".{corpus.name}.building"  # what a killed process left there is gone on with
+    try:
+        manifest = _write(corpus, building, texts, progress)
+        names = [*(binary(split) for split in SPLITS), VOCABULARY]
+        publish(building, data_dir / corpus.name, names, MANIFEST)
+    except (DataError, OSError):
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    shutil.rmtree(building, ignore_errors=True)
+    counts = " / ".join(f"{manifest['splits'][split]['n_tokens']:,}" for split in SPLITS)
+    progress(f"{corpus.name}: {counts} tokens, vocabulary {manifest['vocabulary_size']:,}, in {data_dir / corpus.name}")
+
+
+def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progress) -> dict[str, Any]:
+    """The files of a set and its manifest, which is returned too."""
+    numbering, entries = encode(corpus, texts, folder, progress)
+    order, vocabulary = _vocabulary(corpus, numbering, folder)
+    if len(vocabulary) != corpus.vocabulary_size:
+        difference = f"it has {len(vocabulary):,} types where {corpus.vocabulary_size:,} are expected"
+        raise wrong(corpus, "train", texts["train"].where, difference)
+    dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
+    id_of_number = _ids(corpus, numbering, order, vocabulary).astype(DTYPES[dtype])
+    for split in SPLITS:
+        with (folder / binary(split)).open("wb") as file:
+            for block in numbers(folder, split):
+                file.write(id_of_number[block].data)
+            flush(file)
+    save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
+    names = sorted([*(binary(split) for split in SPLITS), VOCABULARY])
+    manifest = {
+        "format": FORMAT,
+        "corpus": corpus.name,
+        "version": corpus.version,
+        "tokenizer": corpus.tokenizer.name,
+        "vocabulary_size": len(vocabulary),
+        "dtype": dtype,
+        "splits": {split: asdict(entry) for split, entry in entries.items()},
+        "files": {
+            name: {"n_bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names
+        },
+    }
+    save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    return manifest
+
+
+def _vocabulary(corpus: Corpus, numbering: Numbering, folder: Path) -> tuple[np.ndarray, list[str]]:
+    """The train split's numbers by falling count, and their tokens: number order[i] gets id i. Of a corpus in one file,
+    those that train lacks come last."""
+    counts = np.zeros(len(numbering), np.int64)
+    for block in numbers(folder, "train"):
+        counts += np.bincount(block, minlength=len(counts))
+    if corpus.file is None:
+        counts = counts[: np.count_nonzero(counts)]  # train is numbered first
+    spelling = corpus.tokenizer.spelling
+    tokens = [spelling.get(piece, piece) for piece in islice(numbering, len(counts))]
+    order = ranked(tokens, counts)
+    return order, [tokens[number] for number in order]
+
+
+def _ids(corpus: Corpus, numbering: Numbering, order: np.ndarray, vocabulary: list[str]) -> np.ndarray:
+    """The id of each number. Pieces that the train split lacks become <unk>."""
+    if len(numbering) > len(order) and UNK not in vocabulary:
+        raise DataError(
+            f"{corpus.title} has {list(numbering)[len(order)]!r} in valid or test but not in train, and no {UNK}."
+        )
+    ids = np.full(len(numbering), vocabulary.index(UNK) if UNK in vocabulary else 0, np.int64)
+    ids[order] = np.arange(len(order))
+    return ids

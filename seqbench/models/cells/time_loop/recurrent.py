@@ -1,0 +1,66 @@
+"""What scoRNN and KRU share: one layer h_t = f(U x_t + W h_{t-1}) whose W is some linear map.
+
+The recurrence runs in float32, under autocast and in a bfloat16 module too: in lower precision the product of 1,000 W's
+would not stay orthogonal. A bfloat16 module's outputs are bfloat16; its state stays float32.
+
+Shapes: B batch, T time, D features, H width of the state, C columns of a readout.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqbench.compiled import checked_backend
+from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.pytree import State
+from seqbench.models.cells.time_loop.recurrence import Map, Spare, recurrence
+
+
+class Recurrent(Backbone):
+    """x (B, T, d_input) or ids (B, T) -> y (B, T, H). State: h (B, H). A subclass sets `d_output` = H, the parameters
+    `weight_input` (d_input, H) and `bias`, and defines `map`."""
+
+    weight_input: Tensor
+    bias: Tensor
+
+    machine_settings = ("backend",)
+
+    def __init__(self, nonlinearity: str, backend: str):
+        super().__init__()
+        self.nonlinearity, self.backend, self._spare = nonlinearity, checked_backend(backend), Spare()
+
+    def map(self) -> Map:
+        """W, made once a forward pass and never once a time step."""
+        raise NotImplementedError
+
+    def penalty(self) -> Tensor | None:
+        """The model's own loss, to be added; None: it has none."""
+        return None
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
+        found = self.read(x, state, None)
+        assert found is not None
+        return found
+
+    def read(
+        self, x: Tensor, state: State, weight_CD: Tensor | None, bias_C: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor | None] | None:
+        with torch.autocast(x.device.type, enabled=False):
+            map = self.map()
+            dtype, x_TB = map.weight.dtype, x.transpose(0, 1)
+            found = recurrence(
+                x_TB.to(dtype) if x.is_floating_point() else x_TB,
+                self.weight_input.to(dtype),
+                self.bias.to(dtype),
+                map,
+                self.nonlinearity,
+                self.weight_input.new_zeros(len(x), map.width, dtype=dtype) if state is None else state.to(dtype),
+                self._spare,
+                self.backend,
+                None if weight_CD is None else weight_CD.to(dtype),
+                None if bias_C is None else bias_C.to(dtype),
+            )
+            if found is None:
+                return None
+            return found[0].transpose(0, 1).to(self.weight_input.dtype), found[1], self.penalty()

@@ -1,0 +1,112 @@
+"""Layers of LSTM or GRU, one above the other, with dropout between them, in torch's fused kernels or a compiled loop.
+
+One `nn.LSTM` or `nn.GRU` a layer instead of `num_layers`: cuDNN draws its own inter-layer dropout masks, which no seed
+reproduces (pytorch#104697); ours come from torch's generator.
+
+Shapes: B batch, T time, D features, H hidden size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqbench.compiled import checked_backend, lacks_avx512
+from seqbench.contracts.backbone import Backbone, ParameterGroup
+from seqbench.contracts.pytree import State, tree_map
+from seqbench.models.cells.time_loop.gated import layer as compiled_layer
+
+INITS = ("uniform", "glorot", "orthogonal")
+
+
+def stops_in_half(x: Tensor) -> bool:
+    """Whether torch's LSTM ends in an error on x: under autocast on an x86 CPU without AVX-512, for which oneDNN has
+    none in half precision."""
+    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512()
+
+
+class LSTMLayer(nn.LSTM):
+    """torch's, in float32 where it would stop in half precision."""
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        if stops_in_half(x):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float(), tree_map(Tensor.float, state))
+        return super().forward(x, state)
+
+
+class RecurrentStack(Backbone):
+    """`layers` in order, each fed the one below after `dropout`. State: a tuple, one entry a layer: (B, H), or
+    (hidden, cell) of such for an LSTM. `backend`: reference is torch's kernel (cuDNN's on a GPU), native a compiled
+    loop on a CPU, auto the faster one (gated.py)."""
+
+    machine_settings = ("backend",)
+
+    def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
+        super().__init__()
+        if dropout > 0 and len(layers) == 1:
+            raise ValueError(f"dropout={dropout} acts between layers; on the only one network.dropout_output acts")
+        self.backend = checked_backend(backend)
+        self.layers = nn.ModuleList(layers)
+        self.dropout = dropout
+        self.d_output = layers[-1].hidden_size
+        self._d_input = layers[0].input_size
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
+        new_state = []
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.RNNBase)
+            if index > 0:
+                x = F.dropout(x, self.dropout, self.training)
+            before = None if state is None else state[index]
+            x, after = compiled_layer(layer, x, before, self.backend) or self._torch(layer, x, before)
+            new_state.append(after)
+        return x, tuple(new_state), None
+
+    def _torch(self, layer: nn.RNNBase, x: Tensor, before: State) -> tuple[Tensor, State]:
+        if not x.is_floating_point():
+            x = F.one_hot(x, self._d_input).to(weights(layer)[0].dtype)
+        y, after = layer(x, tree_map(lambda tensor: tensor.unsqueeze(0), before))
+        return y, tree_map(lambda tensor: tensor.squeeze(0), after)
+
+    def parameter_groups(self) -> dict[str, ParameterGroup]:
+        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self.layers])}
+
+
+def weights(layer: nn.Module) -> list[nn.Parameter]:
+    """Input weights (gates * H, D), recurrent weights (gates * H, H) and the two biases (gates * H,) of a layer."""
+    assert isinstance(layer, nn.RNNBase)
+    return layer.all_weights[0]
+
+
+def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
+    """Fill one layer's weights and biases in place.
+
+    uniform: all of U(-r, r), r = `init_range` or torch's 1/sqrt(H). glorot: Glorot's uniform over the joint kernel of
+    shape (D + H, gates * H), as TF1's BasicLSTMCell has it, biases zero. orthogonal: each recurrent gate
+    an orthogonal matrix, input weights Glorot, biases zero.
+    """
+    if init not in INITS:
+        raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
+    if init != "uniform" and init_range is not None:
+        raise ValueError(f"init_range={init_range} is for init=uniform, not {init}")
+    input_weight, recurrent_weight, *biases = weights(layer)
+    hidden_size, gates = layer.hidden_size, len(recurrent_weight) // layer.hidden_size
+    if init == "uniform":
+        bound = 1 / math.sqrt(hidden_size) if init_range is None else init_range
+        for parameter in layer.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        return
+    for bias in biases:
+        nn.init.zeros_(bias)
+    bound = math.sqrt(6 / (layer.input_size + hidden_size + gates * hidden_size))
+    nn.init.uniform_(input_weight, -bound, bound)
+    if init == "glorot":
+        nn.init.uniform_(recurrent_weight, -bound, bound)
+    else:
+        for gate_HH in recurrent_weight.data.split(hidden_size):
+            nn.init.orthogonal_(gate_HH)

@@ -1,0 +1,52 @@
+"""TrellisNet: `n_layers` levels of one gated convolution with the input injected into each (Bai, Kolter, Koltun 2019,
+arXiv 1810.06682; cells/trellis_block.py).
+
+    z_0 = 0,   z_{i+1} = f(z_i)
+
+Shapes: B batch, T time, S remembered positions, N layers, C = 2 * hidden_size.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.pytree import State
+from seqbench.models.cells.equilibrium.trellis_block import TrellisBlock, checked_width
+
+
+class TrellisNet(Backbone):
+    """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model): the last `d_model` of h's `hidden_size` channels (null:
+    all). State: the last S = `dilation` positions: "past" their injection (B, S, 4 hidden_size), "z" what each layer
+    read there, (B, S, N, 2 hidden_size)."""
+
+    def __init__(
+        self,
+        d_input: int,
+        hidden_size: int,
+        n_layers: int,
+        d_model: int | None = None,
+        dilation: int = 1,
+        dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        weight_norm: bool = True,
+        init_std: float = 0.01,
+    ):
+        super().__init__()
+        if n_layers < 1:
+            raise ValueError(f"n_layers is at least 1, not {n_layers}")
+        self.d_output = checked_width(d_model, hidden_size)
+        self.n_layers = n_layers
+        self.block = TrellisBlock(d_input, hidden_size, dilation, dropout, weight_dropout, weight_norm, init_std)
+
+    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
+        step = self.block.bind(x, None if state is None else state["past"])
+        (B, T), width = x.shape[:2], 2 * self.block.hidden_size
+        z = self.block.inject.weight.new_zeros(B, T, width)
+        memory_BSNC = z.new_zeros(B, self.block.dilation, self.n_layers, width) if state is None else state["z"]
+        read = []
+        for memory_BSC in memory_BSNC.unbind(2):
+            read.append(step.kept(z, memory_BSC))
+            z = step(z, memory_BSC)
+        return z[..., -self.d_output :], {"past": step.past_BSG, "z": torch.stack(read, 2)}, None

@@ -1,0 +1,45 @@
+"""Long short-term memory: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, on torch's fused
+kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
+
+    i, f, o = sigmoid(W x_t + U h_{t-1} + b)    g = tanh(W_g x_t + U_g h_{t-1} + b_g)
+    c_t = f * c_{t-1} + i * g                   h_t = o * tanh(c_t)
+
+No peepholes. Two bias vectors a layer as in cuDNN, so a layer holds 4 (H D + H^2 + 2 H) parameters; counts in papers
+with one bias are 4 H lower.
+"""
+
+from __future__ import annotations
+
+from seqbench.models.cells.time_loop.stack import LSTMLayer, RecurrentStack, initialise, weights
+
+
+class LSTM(RecurrentStack):
+    """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: per layer (h, c), each (B, hidden_size).
+
+    `dropout` acts between layers (Zaremba et al. 2014). `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where
+    null), glorot (TF1's BasicLSTMCell) or orthogonal. `forget_bias` fixes the forget gate's summed bias at the start
+    (null: as initialised). `backend`: reference | native | auto (cells/stack.py).
+    """
+
+    def __init__(
+        self,
+        d_input: int,
+        hidden_size: int,
+        n_layers: int = 1,
+        dropout: float = 0.0,
+        init: str = "uniform",
+        init_range: float | None = None,
+        forget_bias: float | None = None,
+        backend: str = "auto",
+    ):
+        layers = [
+            LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)
+            for index in range(n_layers)
+        ]
+        for layer in layers:
+            initialise(layer, init, init_range)
+            if forget_bias is not None:
+                _, _, input_bias, recurrent_bias = weights(layer)
+                input_bias.data[hidden_size : 2 * hidden_size] = forget_bias
+                recurrent_bias.data[hidden_size : 2 * hidden_size] = 0.0
+        super().__init__(layers, dropout, backend)

@@ -1,0 +1,111 @@
+"""Language modelling on one continuous stream of tokens.
+
+Training reads `batch_size` rows of the stream side by side in windows of `bptt` steps, the state carried from window to
+window. With `variable_bptt` a window has T steps around `bptt`, drawn from `data_seed`, and the learning rate of its
+step is multiplied by T / bptt (Merity, Keskar, Socher 2018, arXiv 1708.02182). Evaluation reads the whole split as one
+row: every token is scored, the first one given an end of sentence (text8: a space; enwik8: a newline), so the number of
+targets is the published number of tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.task import Task
+from seqbench.contracts.task_io import TaskIO
+from seqbench.data.files.lock import say
+from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpus import Corpus
+from seqbench.data.text.stream import EvaluationStream, TokenStream
+from seqbench.evaluation.scoring import perplexity, score
+from seqbench.learners.network import Network
+
+_BLOCK = 1 << 22  # tokens counted at a time
+
+
+class LanguageModeling(Task):
+    """A subclass names its `corpus` and the metric of its tokens: ppl of words, bpc of characters."""
+
+    corpus: Corpus
+    continuous = True
+
+    def __init__(
+        self,
+        batch_size: int,
+        bptt: int,
+        eval_window: int,
+        data_dir: Path,
+        source: str | None,
+        variable_bptt: bool = False,
+        data_seed: int = 0,
+    ):
+        for name, value in [("batch_size", batch_size), ("bptt", bptt), ("eval_window", eval_window)]:
+            if value < 1:
+                raise ValueError(f"task.{name} must be positive, not {value}")
+        if not 0 <= data_seed < 1 << 64:
+            raise ValueError(f"task.data_seed is between 0 and 2^64 - 1, not {data_seed}")
+        prepared = ensure_prepared(self.corpus, data_dir, source, say)
+        eos = prepared.vocabulary.index(self.corpus.tokenizer.start)
+        self.bptt = bptt
+        self.ids = {split: prepared.ids(split) for split in ("train", "valid", "test")}
+        self.streams = {
+            "train": TokenStream(self.ids["train"], batch_size, bptt, data_seed if variable_bptt else None),
+            "valid": EvaluationStream(self.ids["valid"], eval_window, eos),
+            "test": EvaluationStream(self.ids["test"], eval_window, eos),
+        }
+        self.io = TaskIO(n_outputs=len(prepared.vocabulary), n_tokens=len(prepared.vocabulary))
+        self.version = {"name": self.corpus.name, "version": self.corpus.version, "data_sha256": prepared.sha256}
+        self.baseline: dict[str, float] = {}
+
+    @classmethod
+    def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
+        """Prepare the corpus, anew if `force`, and say what there is."""
+        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source, say)
+        counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
+        return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
+
+    def windows(self, split: str, batch_size: int, bptt: int) -> Iterator[Batch]:
+        """One pass over a split in rows and windows of other sizes than the task's own."""
+        stream = TokenStream(self.ids[split], batch_size, bptt)
+        for index in range(stream.n_windows):
+            inputs_BT, targets_BT, reset = stream.window(index)
+            yield Batch(inputs_BT, targets_BT, reset=reset)
+
+    def token_counts(self) -> np.ndarray:
+        """How often each type occurs in the training split: (V,) int64."""
+        ids, counts = self.ids["train"], np.zeros(self.io.n_outputs, np.int64)
+        for start in range(0, len(ids), _BLOCK):
+            counts += np.bincount(ids[start : start + _BLOCK], minlength=self.io.n_outputs)
+        return counts
+
+    def n_batches(self, split: str) -> int:
+        return self.streams[split].n_windows
+
+    def batch(self, split: str, index: int) -> Batch:
+        inputs_BT, targets_BT, reset = self.streams[split].window(index)
+        lr_scale = inputs_BT.shape[1] / self.bptt if split == "train" else 1.0
+        return Batch(inputs_BT, targets_BT, reset=reset, lr_scale=lr_scale)
+
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
+        return score(network, batches, "nll")
+
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        """Of all targets, and of those an evaluation told apart: `nll_from_100` gives `ppl_from_100`."""
+        found: dict[str, float] = {}
+        for name, (total, n_targets) in sums.items():
+            if not n_targets:
+                continue  # no word of this split is in that band
+            part = name.removeprefix("nll")
+            nll = total / n_targets
+            found |= {name: nll, f"n_targets{part}": n_targets}
+            found |= {f"{unit}{part}": value for unit, value in self.unit(nll).items()}
+        return found
+
+    def unit(self, nll: float) -> dict[str, float]:
+        """The metric in which the literature reports nats a token."""
+        return {"ppl": perplexity(nll)}

@@ -1,0 +1,185 @@
+"""Translation of single sentences, in subword pieces of one vocabulary for both languages.
+
+The source is read whole and ends in </s>; the target is predicted from <s> and what stands before each piece:
+
+    source   Ein Hund . </s>
+    input    <s> A dog .
+    target   A dog . </s>
+
+Training batches hold pairs of like length, at most `batch_tokens` positions on either side, padding counted, or one
+pair that is longer (data/buckets.py). Every pair of valid and test is scored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqbench.contracts.batch import Batch
+from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.task import SPLITS, Task
+from seqbench.contracts.task_io import TaskIO
+from seqbench.data.files.lock import say
+from seqbench.data.pairs.buckets import Buckets, InOrder
+from seqbench.data.pairs.build import ensure_pairs
+from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
+from seqbench.data.pairs.source import ParallelCorpus
+from seqbench.data.pairs.store import SCORED, SIDES, PairSettings
+from seqbench.data.pairs.subword import BOS, EOS, PAD
+from seqbench.evaluation.bleu import scores
+from seqbench.evaluation.scoring import perplexity, score
+from seqbench.learners.network import Network
+
+_LINE_ENDS = re.compile(r"[\r\n]+")
+_LARGEST_SPLIT = 1 << 32  # pairs are numbered from this times the split's number
+
+
+class Translation(Task):
+    """A subclass names its `corpus`. `data_seed` fixes the order of training pairs whatever the run's seed."""
+
+    corpus: ParallelCorpus
+    equal_batches = False
+
+    def __init__(
+        self,
+        source_language: str,
+        target_language: str,
+        vocabulary_size: int,
+        subword: str,
+        max_pieces: int,
+        max_ratio: float | None,
+        tokenized: bool,
+        batch_tokens: int,
+        eval_batch_tokens: int,
+        data_seed: int,
+        data_dir: Path,
+        source: str | None,
+    ):
+        for name, number in (("batch_tokens", batch_tokens), ("eval_batch_tokens", eval_batch_tokens)):
+            if number < 1:
+                raise ValueError(f"task.{name} is at least 1, not {number}")
+        if not 0 <= data_seed < 2**63:
+            raise ValueError(f"task.data_seed is at least 0 and below 2^63, not {data_seed}")
+        languages = (source_language, target_language)
+        settings = PairSettings(languages, vocabulary_size, subword, max_pieces, max_ratio, tokenized)
+        self.pairs = ensure_pairs(self.corpus, settings, data_dir, source, progress=say)
+        self.tokenized = tokenized
+        lengths = {split: 1 + np.maximum(*(self.pairs.lengths(split, side) for side in SIDES)) for split in SPLITS}
+        self.index: dict[str, Buckets | InOrder] = {
+            "train": Buckets(lengths["train"], batch_tokens, data_seed),
+            "valid": InOrder(lengths["valid"], eval_batch_tokens),
+            "test": InOrder(lengths["test"], eval_batch_tokens),
+        }
+        n_pieces = len(self.pairs.subwords)
+        self.io = TaskIO(
+            n_outputs=n_pieces,
+            n_tokens=n_pieces,
+            n_source_tokens=n_pieces,
+            shared_vocabulary=True,
+            pad=PAD,
+            bos=BOS,
+            eos=EOS,
+        )
+        self.version = {
+            "name": self.corpus.name,
+            "version": self.corpus.version,
+            "data_sha256": self.pairs.sha256,
+            "subwords_sha256": self.pairs.subwords.sha256,
+            "subwords": f"{subword} {n_pieces}, {self.pairs.manifest['normalisation']}, bytes for what is unknown",
+            "n_train": self.pairs.manifest["splits"]["train"]["n_pairs"],
+        }
+        if not self.pairs.published(self.corpus.n_pairs):
+            self.version["remark"] = "not the published pairs"
+        self.baseline: dict[str, float] = {}
+
+    @classmethod
+    def prepare(cls, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]) -> str:
+        """Prepare the pairs as `settings`, the task's own, say, anew if `force` or from a given source; say what there
+        is."""
+        languages = (settings["source_language"], settings["target_language"])
+        names = ("vocabulary_size", "subword", "max_pieces", "max_ratio", "tokenized")
+        asked = PairSettings(languages, **{name: settings[name] for name in names})
+        pairs = ensure_pairs(cls.corpus, asked, data_dir, source, force or source is not None, say)
+        splits = pairs.manifest["splits"]
+        counts = " / ".join(f"{splits[split]['n_pairs']:,}" for split in SPLITS)
+        skipped = ", ".join(f"{count:,} {reason}" for reason, count in splits["train"]["skipped"].items())
+        return (
+            f"{cls.corpus.name}: {counts} pairs of {splits['train']['n_read']:,} training lines (left out: {skipped}), "
+            f"{len(pairs.subwords):,} {asked.subword} pieces, in {pairs.path}"
+            f"{'' if pairs.published(cls.corpus.n_pairs) else _other(cls.corpus)}"
+        )
+
+    def n_batches(self, split: str) -> int:
+        return self.index[split].n_batches
+
+    def batch(self, split: str, index: int) -> Batch:
+        examples = self.index[split].examples(index)
+        sources = [self.pairs.sequence(split, "source", example) for example in examples]
+        targets = [self.pairs.sequence(split, "target", example) for example in examples]
+        source_BS, source_valid_BS = _padded([*map(_ended, sources)])
+        target_BT, valid_BT = _padded([*map(_ended, targets)])
+        inputs_BT = torch.cat([torch.full((len(examples), 1), BOS), target_BT[:, :-1]], 1)
+        inputs_BT = inputs_BT.where(valid_BT, PAD)
+        rows_B = torch.from_numpy(examples + SPLITS.index(split) * _LARGEST_SPLIT)
+        return Batch(inputs_BT, target_BT, valid_BT, source=source_BS, source_valid_BS=source_valid_BS, rows_B=rows_B)
+
+    def sentences(self, rows: Iterable[int], side: str) -> list[str]:
+        """The lines of pairs of valid or test, which `Batch.rows_B` numbers."""
+        whole = {split: self.pairs.text(split, side) for split in SCORED}
+        return [whole[SPLITS[row // _LARGEST_SPLIT]][row % _LARGEST_SPLIT] for row in rows]
+
+    def spelt(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Text of lists of target ids, a line each: pieces that spell bytes may spell the end of one."""
+        return [_LINE_ENDS.sub(" ", line) for line in self.pairs.subwords.decode(ids)]
+
+    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
+        return score(network, batches, "nll")
+
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        """Of the references' pieces, and, where they were translated, the scores of the translations."""
+        nll, n_targets = sums["nll"]
+        nll /= n_targets
+        found = {"nll": nll, "ppl": perplexity(nll), "n_targets": n_targets}
+        return found | scores(sums, self.tokenized)
+
+
+class Multi30k(Translation):
+    """29,000 / 1,014 / 1,000 captions; test is test_2016_flickr (Elliott et al. 2016, arXiv 1605.00459)."""
+
+    corpus = MULTI30K
+
+
+class WMT14German(Translation):
+    """4.5 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
+
+    corpus = WMT14_GERMAN
+
+
+class WMT14French(Translation):
+    """40.8 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
+
+    corpus = WMT14_FRENCH
+
+
+def _other(corpus: ParallelCorpus) -> str:
+    known = ", ".join(f"{count:,} of {split}" for split, count in corpus.n_pairs.items())
+    return f"; these are not the published pairs ({known}), and records will say so"
+
+
+def _ended(ids: np.ndarray) -> np.ndarray:
+    return np.append(ids.astype(np.int64), EOS)
+
+
+def _padded(sequences: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """(B, L) ids with <pad> behind, and what of them is none."""
+    lengths_B = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    valid_BL = np.arange(lengths_B.max()) < lengths_B[:, None]
+    ids_BL = np.full(valid_BL.shape, PAD, np.int64)
+    ids_BL[valid_BL] = np.concatenate(sequences)
+    return torch.from_numpy(ids_BL), torch.from_numpy(valid_BL)
