@@ -72,7 +72,7 @@ def test_a_record_that_is_lost_comes_back(seqbench, tmp_path):
 def finished_words(tmp_path_factory, seqbench_in, real_data):
     """A folder with a run on Penn Treebank whose ledger is not where the settings have it."""
     place = tmp_path_factory.mktemp("words")
-    settings = ["task=ptb_word", "model=gru", "model.hidden_size=8", "network.d_embed=8", "train.max_steps=2"]
+    settings = ["task=ptb_word", "model=gru", "model.hidden_size=8", "embedding.d_embed=8", "train.max_steps=2"]
     settings += ["head=adaptive", "head.div_value=2", "task.eval_window=1000", f"data_dir={place / 'data'}"]
     settings += [f"source={real_data / 'ptb'}", "results_dir=elsewhere"]
     code, _, errors = seqbench_in(place, "train", *settings)

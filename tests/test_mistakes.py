@@ -97,15 +97,15 @@ COMMAND_LINE = [
     ),
     ("train network.tied=true", "network.tied=true needs an embedding to share, and this task's inputs have none."),
     (
-        "train task=copy network.embedding=learned network.tied=true model=gru",
-        "head: tied weights need the model's width, 128, to be network.d_embed, 200.",
+        "train task=copy embedding=learned network.tied=true model=gru",
+        "head: tied weights need the model's width, 128, to be embedding.d_embed, 200.",
     ),
     (
-        "train task=adding network.embedding=learned network.tied=true head=squared_error",
+        "train task=adding embedding=learned network.tied=true head=squared_error",
         "network.tied=true needs an embedding to share, and this task's inputs have none.",
     ),
     (
-        "train network.embedding=learned network.tied=true head=squared_error",
+        "train embedding=learned network.tied=true head=squared_error",
         "network.tied=true: seqbench.heads.squared_error.SquaredError cannot share an embedding's weights.",
     ),
     ("train seed=20261121", "seed is at least 0 and below 1,048,576, not 20261121."),
@@ -147,16 +147,16 @@ COMMAND_LINE = [
     ),
     ("eval run=abc evaluation=dynamic,cache", "evaluation=dynamic,cache gives several values; this command takes one."),
     (
-        "train network.init_range=0.1",
-        "network.init_range says nothing about this network, whose embedding is one_hot.",
+        "train embedding.init_range=0.1",
+        "embedding.init_range says nothing about this network, whose embedding is one_hot.",
     ),
     (
-        "train network.embedding=learned network.div_value=2",
-        "network.div_value says nothing about this network, whose embedding is learned.",
+        "train embedding=learned embedding.div_value=2",
+        "embedding.div_value says nothing about this network, whose embedding is learned.",
     ),
     (
         "train head=adaptive head.cutoffs=[2] head.tied_projections=true",
-        "head: tied_projections needs network.tied=true and network.embedding=adaptive.",
+        "head: tied_projections needs network.tied=true and embedding=adaptive.",
     ),
     ("train head=adaptive", "head: cutoffs must rise and be below the number of words, 9, not [2000, 8000]."),
     ("train head.vocab_chunk=3 head.target_chunk=3", "head: one of vocab_chunk and target_chunk is null."),

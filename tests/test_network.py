@@ -1,15 +1,22 @@
 """Embedding, backbone and head together: every head below every kind of backbone, tied or not, trains."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.task_io import TaskIO
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import count_parameters
+from seqbench.contracts.peers import Alone
+from seqbench.embeddings.adaptive import AdaptiveEmbedding
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.hebbian import Hebbian
 from seqbench.heads.softmax import Softmax
-from seqbench.learners.network import Network, build_network, kept_words
+from seqbench.learners.assembled import word_mask
+from seqbench.learners.network import Network, build_network
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.lstm import LSTM
@@ -18,27 +25,31 @@ from seqbench.models.unitary.scornn import SCORNN
 
 V, D = 40, 8
 BACKBONES = {
-    "lstm": lambda d: LSTM(d, D),
-    "gru": lambda d: GRU(d, D),
-    "scornn": lambda d: SCORNN(d, D, n_negative=4, input_init_range=0.5),
-    "kru": lambda d: KRU(d, D, complex=False, input_init_range=0.5),
-    "gated_cnn": lambda d: GatedCNN(d, [[D, 3], [D, 3]]),
+    "lstm": lambda d_input: LSTM(d_input, D),
+    "gru": lambda d_input: GRU(d_input, D),
+    "scornn": lambda d_input: SCORNN(d_input, D, n_negative=4, input_init_range=0.5),
+    "kru": lambda d_input: KRU(d_input, D, complex=False, input_init_range=0.5),
+    "gated_cnn": lambda d_input: GatedCNN(d_input, [[D, 3], [D, 3]]),
 }
 HEADS = {
-    "softmax": lambda d, c, e: Softmax(d, c, embedding=e),
-    "words in chunks": lambda d, c, e: Softmax(d, c, vocab_chunk=7, embedding=e),
-    "targets in chunks": lambda d, c, e: Softmax(d, c, target_chunk=7, embedding=e),
-    "hebbian": lambda d, c, e: Hebbian(d, c, until=3, embedding=e),
-    "adaptive": lambda d, c, e: Adaptive(d, c, [10, 20], 2.0, embedding=e),
+    "softmax": Softmax,
+    "words in chunks": functools.partial(Softmax, vocab_chunk=7),
+    "targets in chunks": functools.partial(Softmax, target_chunk=7),
+    "hebbian": functools.partial(Hebbian, until=3),
+    "adaptive": functools.partial(Adaptive, cutoffs=[10, 20], div_value=2.0),
 }
-PLAIN = {"cutoffs": [10, 20], "div_value": 2.0, "dropout_words": 0.0, "dropout_input": 0.0, "dropout_output": 0.0}
 
 
 def network(backbone, head, tied=False, **changed) -> Network:
     torch.manual_seed(0)
-    embedding = "adaptive" if head == "adaptive" and tied else "learned"
-    settings = {**PLAIN, "embedding": embedding, "d_embed": D, "tied": tied, "init_range": 0.1, **changed}
-    return build_network(TaskIO(n_outputs=V, n_tokens=V), BACKBONES[backbone], HEADS[head], **settings)
+
+    def embedding(n_tokens, n_features):
+        if head == "adaptive" and tied:
+            return AdaptiveEmbedding(n_tokens, D, [10, 20], 2.0)
+        return LearnedEmbedding(n_tokens, D, 0.1)
+
+    inputs, outputs = Inputs(n_tokens=V), Outputs("classes", V)
+    return build_network(inputs, outputs, embedding, BACKBONES[backbone], HEADS[head], tied=tied, **changed)
 
 
 def batch(rows=4, steps=6):
@@ -58,10 +69,10 @@ def test_every_head_learns_below_every_backbone(backbone, head, tied):
         loss.backward()
         assert all(parameter.grad is not None for parameter in net.parameters())
         optimizer.step()
-        net.after_step(lambda rows: rows)
+        net.after_step(Alone())
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.3
-    log_p = net.head.log_probs(net.outputs(batch().inputs)[0].flatten(0, 1))
+    log_p = net.head.log_probs(net.outputs(batch())[0].flatten(0, 1))
     assert torch.allclose(log_p.exp().sum(1), torch.ones(24), atol=1e-5)
 
 
@@ -77,14 +88,14 @@ def test_the_chunked_heads_train_as_the_plain_one():
 
 
 def test_tied_weights_are_counted_once():
-    own, tied = (network("lstm", "softmax", tied).count_parameters()["total"] for tied in (False, True))
+    own, tied = (count_parameters(network("lstm", "softmax", tied))["total"] for tied in (False, True))
     assert own - tied == V * D
 
 
 def test_whole_words_are_dropped_while_training_alone():
     ids_BT = torch.tensor([[1, 2, 1, 3], [3, 3, 2, 1]])
     torch.manual_seed(0)
-    kept = [kept_words(ids_BT, 0.5, torch.float32).squeeze(-1) for _ in range(50)]
+    kept = [word_mask(ids_BT, 0.5, torch.float32).squeeze(-1) for _ in range(50)]
     assert {float(value) for one in kept for value in one.flatten()} == {0.0, 2.0}
     for one in kept:
         for word in (1, 2, 3):

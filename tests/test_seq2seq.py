@@ -7,11 +7,12 @@ import io
 import pytest
 import torch
 
-from seqbench.contracts.batch import Batch
+from seqbench.contracts.inputs_outputs import Outputs
+from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.pytree import tree_map, tree_zip
-from seqbench.contracts.task_io import TaskIO
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.softmax import Softmax
-from seqbench.learners.seq2seq import Seq2Seq, build_seq2seq
+from seqbench.learners.seq2seq import PairBatch, PairInputs, Seq2Seq, build_seq2seq
 from seqbench.models.attention.transformer import Transformer
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
@@ -25,9 +26,8 @@ from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.scornn import SCORNN
 
 V, D = 13, 6
-IO = TaskIO(n_outputs=V, n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
+IO = PairInputs(n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
 EXACT = {"forward_steps": 60, "forward_tolerance": 1e-13, "backward_steps": 60, "backward_tolerance": 1e-13}
-PLAIN = {"dropout_words": 0.0, "dropout_input": 0.0, "dropout_output": 0.0, "init_range": 0.5}
 
 
 def led_by_input(model):
@@ -76,10 +76,10 @@ MODELS = {
 }
 
 
-def network(name, **changed) -> Seq2Seq:
+def network(name, d_embed=D, **changed) -> Seq2Seq:
     torch.manual_seed(0)
-    settings = {"embedding": "learned", "d_embed": D, "shared_embedding": False, "tied": False, **PLAIN, **changed}
-    return build_seq2seq(IO, MODELS[name], lambda d, c, e: Softmax(d, c, embedding=e), **settings).double().eval()
+    embedding = lambda n_tokens, n_features: LearnedEmbedding(n_tokens, d_embed, 0.5)
+    return build_seq2seq(IO, Outputs("classes", V), embedding, MODELS[name], Softmax, **changed).double().eval()
 
 
 @pytest.fixture(params=MODELS)
@@ -87,7 +87,7 @@ def net(request):
     return network(request.param)
 
 
-def batch(lengths=(5, 3, 4), n_target=9, padding=0) -> Batch:
+def batch(lengths=(5, 3, 4), n_target=9, padding=0) -> PairBatch:
     draw = torch.Generator().manual_seed(1)
     n_source = max(lengths) + padding
     source = torch.randint(4, V, (len(lengths), max(lengths)), generator=draw)
@@ -96,12 +96,12 @@ def batch(lengths=(5, 3, 4), n_target=9, padding=0) -> Batch:
     ids = torch.randint(4, V, (len(lengths), n_target + 1), generator=draw)
     ids[:, 0] = IO.bos
     valid_BT = torch.arange(n_target) < torch.tensor([n_target, n_target - 2, n_target - 1])[: len(lengths), None]
-    return Batch(ids[:, :-1], ids[:, 1:], valid_BT, source=source, source_valid_BS=valid_BS)
+    return PairBatch(ids[:, :-1], ids[:, 1:], valid_BT, source=source, source_valid_BS=valid_BS)
 
 
 def log_probs(net, given):
     y_BTD, _ = net.features(given)
-    return net.head.log_probs(net._readout(y_BTD.flatten(0, 1))).unflatten(0, y_BTD.shape[:2])
+    return net.head.log_probs(net._read_out(y_BTD.flatten(0, 1))).unflatten(0, y_BTD.shape[:2])
 
 
 def close(a, b):
@@ -126,8 +126,8 @@ def test_step_by_step_equals_teacher_forcing(net):
 @pytest.mark.parametrize("cuts", [(1,), (3, 5), (2, 3, 8)])
 def test_in_chunks_equals_whole(net, cuts):
     given = batch()
-    memory, _ = net.backbone.encode(net._embedded(net.source_embedding, given.source), given.source_valid_BS)
-    x_BTD, state, outputs = net._embedded(net.target_embedding, given.inputs), None, []
+    memory, _ = net.backbone.encode(net._embed(net.source_embedding, given.source), given.source_valid_BS)
+    x_BTD, state, outputs = net._embed(net.target_embedding, given.inputs), None, []
     for first, end in zip((0, *cuts), (*cuts, 9), strict=True):
         y_BTD, state, _ = net.backbone.decode(x_BTD[:, first:end], memory, state)
         outputs.append(y_BTD)
@@ -177,8 +177,8 @@ def test_coverage_sums_the_attention_to_valid_positions(net):
     coverage_BS = state["target"]["coverage"]
     close(coverage_BS.sum(1), torch.full((3,), 9.0, dtype=torch.float64))  # one for each target position
     assert (coverage_BS[~given.source_valid_BS] == 0).all()
-    memory, _ = net.backbone.encode(net._embedded(net.source_embedding, given.source), given.source_valid_BS)
-    _, whole, _ = net.backbone.decode(net._embedded(net.target_embedding, given.inputs), memory)
+    memory, _ = net.backbone.encode(net._embed(net.source_embedding, given.source), given.source_valid_BS)
+    _, whole, _ = net.backbone.decode(net._embed(net.target_embedding, given.inputs), memory)
     close(whole["coverage"], coverage_BS)
 
 
@@ -232,7 +232,7 @@ def test_autocast(name):
 def test_one_embedding_for_all_is_counted_once():
     own = network("transformer")
     shared = network("transformer", shared_embedding=True, tied=True)
-    assert own.count_parameters()["total"] - shared.count_parameters()["total"] == 2 * V * D
+    assert count_parameters(own)["total"] - count_parameters(shared)["total"] == 2 * V * D
     assert shared.source_embedding.weight is shared.head.linear.weight
 
 
@@ -243,14 +243,13 @@ def test_group_rates_of_encoder_and_decoder():
     found = {name: (len(group.parameters), group.lr_scale) for name, group in mixed.parameter_groups().items()}
     assert found == {"recurrent": (2, 0.1), "decoder_recurrent": (1, 1.0)}
     both = sum(parameter.numel() for group in mixed.parameter_groups().values() for parameter in group.parameters)
-    assert mixed.count_parameters()["recurrent"] == both
+    assert count_parameters(mixed)["recurrent"] == both
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"embedding": "adaptive"}, "translation reads a learned embedding, not network.embedding=adaptive"),
-        ({"d_embed": 8}, "network.d_embed is the model's width: 6, not 8"),
+        ({"d_embed": 8}, "embedding.d_embed is the model's width: 6, not 8"),
     ],
 )
 def test_mistakes(change, said, monkeypatch):
@@ -259,9 +258,3 @@ def test_mistakes(change, said, monkeypatch):
     )
     with pytest.raises(ValueError, match=said):
         network("narrow", **change)
-
-
-def test_a_backbone_alone_does_not_translate(monkeypatch):
-    monkeypatch.setitem(MODELS, "alone", lambda d_input: LSTM(d_input, 8))
-    with pytest.raises(ValueError, match="LSTM has no decoder"):
-        network("alone")

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from seqbench.config.compose import composed
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.data.text.corpus import Split
+from seqbench.engine.assemble import assemble_learner
 from seqbench.engine.distributed import World
-from seqbench.engine.run import _build_network, train
+from seqbench.engine.run import train
 from seqbench.tasks.text.wikitext import WikiText103
 
 SIZES = {
@@ -30,10 +32,10 @@ SIZES = {
 def test_an_experiments_parameters(name):
     n_words, millions = SIZES[name]
     task = Task()
-    task.io = TaskIO(n_outputs=n_words, n_tokens=n_words)
+    task.inputs, task.outputs = Inputs(n_tokens=n_words), Outputs("classes", n_words)
     with torch.device("meta"):
-        network = _build_network(composed([f"experiment={name}"]), task)
-    assert float(f"{network.count_parameters()['total'] / 1e6:.3g}") == millions
+        network = assemble_learner(composed([f"experiment={name}"]), task)
+    assert float(f"{count_parameters(network)['total'] / 1e6:.3g}") == millions
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.head import Head
 from seqbench.contracts.pytree import detach
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
@@ -51,7 +52,7 @@ def seqbench(
 ) -> Callable[..., Step]:
     def build(B: int, T: int, N: int, V: int) -> Step:
         batch = Batch(*tokens(B, T, V))
-        network = Network(nn.Embedding(V, N), backbone(N), head(N, V)).to(device())
+        network = Network(LearnedEmbedding(V, N, None), backbone(N), head(N, V)).to(device())
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         state = None
 

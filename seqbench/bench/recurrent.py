@@ -19,6 +19,7 @@ from torch.nn.utils import parametrizations, parametrize
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.batch import Batch
+from seqbench.embeddings.one_hot import OneHot
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.models.unitary.scornn import SCORNN
@@ -43,7 +44,7 @@ def ours(make: Callable[[int], Backbone], optimizer: Callable[..., torch.optim.O
 
     def build(B: int, N: int, T: int) -> Step:
         data, backbone = batch(B, T), make(N)
-        network = Network(None, backbone, Softmax(backbone.d_output, N_CLASSES)).to(device())
+        network = Network(OneHot(None, backbone.d_output), backbone, Softmax(backbone.d_output, N_CLASSES)).to(device())
         updates = optimizer(network.parameters(), lr=1e-4)
 
         def step() -> None:

@@ -33,23 +33,23 @@ def evaluate(arguments: list[str]) -> None:
     check(config)
     ledger = Path(config.results_dir) / "runs"
     ledger.mkdir(parents=True, exist_ok=True)  # or what has been measured might have nowhere to go
-    found, translations = _measured(config, folder, config.split)
+    found, lines = _measured(config, folder, config.split)
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
-    if translations:
-        _write_lines(folder / f"translations.{config.split}.txt", translations)
+    for name, numbered in lines.items():
+        _write_lines(folder / f"{name}.{config.split}.txt", numbered)
     _keep(config, folder, config.split, found, ledger)
 
 
-def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[int, str]]:
-    """What the record is to hold, and translations by their number, if any."""
+def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[str, dict[int, str]]]:
+    """What the record is to hold, and numbered lines by the name of their file."""
+    from seqbench.engine.assemble import assemble_task
     from seqbench.engine.distributed import World
     from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
-    from seqbench.engine.run import build, build_task
+    from seqbench.engine.run import build
     from seqbench.engine.runtime import require_same_data
-    from seqbench.evaluation.beam import Beam
 
-    task = build_task(config)
+    task = assemble_task(config)
     world = World(config.train)
     run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True), task, folder)
     payload = run.checkpoints.load_selected(config.train.select)
@@ -59,12 +59,14 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
             raise UserError(f"There is no checkpoint in {folder}; train the run first.")
         run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
     require_same_data(run, payload)
-    run.network.load_state_dict(payload["network"])
+    run.learner.load_state_dict(payload["network"])
     evaluation = run.evaluation
-    if split == "train" and isinstance(evaluation, Beam):
-        raise ConfigError("evaluation=beam translates split=valid or test, not train.")
+    if split not in evaluation.splits:
+        raise ConfigError(
+            f"evaluation={evaluation.category} is for split={' or '.join(evaluation.splits)}, not {split}."
+        )
     with run.optimizer.averaged():
-        metrics = measure(run, split, evaluation)
+        metrics, findings = measure(run, split)
     worst = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
     if worst is not None:
         raise RunError(f"The {worst} on {split} is not finite ({metrics[worst]}): nothing is kept of this evaluation.")
@@ -76,9 +78,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         "step": payload["progress"]["step"],
         "metrics": metrics,
     }
-    if not isinstance(evaluation, Beam):
-        return found, {}
-    return {**found, "signatures": evaluation.signatures}, evaluation.translations
+    return {**found, **findings.remarks}, findings.lines
 
 
 def _write_lines(path: Path, numbered: dict[int, str]) -> None:

@@ -19,7 +19,7 @@ def prepare(arguments: list[str]) -> None:
     """
     config = composed(arguments)
     check_node("task", config.task)
-    from seqbench.engine.run import data_folder
+    from seqbench.engine.assemble import data_folder
 
     target = class_at("task", config.task["_target_"])
     if not hasattr(target, "prepare"):

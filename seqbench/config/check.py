@@ -12,7 +12,7 @@ from seqbench.errors import ConfigError, did_you_mean
 MOST_PROCESSORS = 4096  # no machine has more
 SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
 CHOICES = {
-    "network.embedding": ("auto", "learned", "adaptive", "one_hot"),
+    "network.pool": ("none", "last", "mean"),
     "train.select": ("best", "last"),
     "train.precision": ("fp32", "bf16", "fp16"),
     "train.device": ("auto", "cpu", "cuda"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqbench.config.network_shape import first_network
 from seqbench.config.schema import Config, NetworkConfig, TrainConfig
 from seqbench.config.targets import KINDS, PLUGGABLE, current_target, nested, signature_of
 
 
 def first_edition(sections: dict[str, Any]) -> dict[str, Any]:
     """Sections of a config in the shape that they had in the first edition, in which they are hashed."""
-    return sections
+    return first_network(sections)
 
 
 def fill_defaults(config: Config) -> Config:

@@ -19,7 +19,7 @@ from seqbench.config.schema import Config
 from seqbench.config.targets import RENAMED, class_at, signature_of
 from seqbench.config.values import with_type
 
-IN_HASH = ("model", "task", "head", "optimizer", "schedule", "network", "train", "seed")
+IN_HASH = ("model", "task", "embedding", "head", "optimizer", "schedule", "network", "train", "seed")
 _FIRST_NAMES = {now: first for first, now in RENAMED.items()}
 MACHINE_SETTINGS = ("nproc", "device", "threads")  # of train
 

@@ -16,6 +16,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqbench.config.network_shape import network_of_today
 from seqbench.errors import ConfigError, did_you_mean
 
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
@@ -23,18 +24,14 @@ SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own sett
 
 @dataclass
 class NetworkConfig:
-    """What stands around the model; conf/config.yaml says what each setting is, here and below."""
+    """What the network adds to embedding, model and head; conf/config.yaml explains each setting, here and below."""
 
-    embedding: str = "auto"
-    d_embed: int = 200
-    cutoffs: list[int] = field(default_factory=list)
-    div_value: float = 4.0
     tied: bool = False
     shared_embedding: bool = False
     dropout_words: float = 0.0
     dropout_input: float = 0.0
     dropout_output: float = 0.0
-    init_range: float | None = None
+    pool: str = "none"
 
 
 @dataclass
@@ -78,6 +75,7 @@ class Config:
 
     model: Any = MISSING
     task: Any = MISSING
+    embedding: Any = MISSING
     head: Any = MISSING
     optimizer: Any = MISSING
     schedule: Any = MISSING
@@ -129,6 +127,6 @@ def save(config: Config, path: Path) -> None:
 
 def load(path: Path) -> Config:
     try:
-        return typed(OmegaConf.create(yaml.safe_load(path.read_text())))
+        return typed(OmegaConf.create(network_of_today(yaml.safe_load(path.read_text()))))
     except (OSError, yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error

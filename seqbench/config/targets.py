@@ -35,12 +35,23 @@ class Kind:
 KINDS = {
     "model": Kind(
         ("seqbench.models",),
-        ("seqbench.contracts.backbone.Backbone", "seqbench.contracts.encoder_decoder.EncoderDecoder"),
-        frozenset({"d_input"}),
+        (
+            "seqbench.contracts.backbone.Backbone",
+            "seqbench.contracts.encoder_decoder.EncoderDecoder",
+            "seqbench.contracts.learner.Learner",
+        ),
+        frozenset({"d_input", "inputs", "outputs", "peers"}),
     ),
     "task": Kind(("seqbench.tasks",), ("seqbench.contracts.task.Task",), frozenset({"data_dir", "source"})),
+    "embedding": Kind(
+        ("seqbench.embeddings",),
+        ("seqbench.contracts.embedding.Embedding",),
+        frozenset({"n_tokens", "n_features"}),
+    ),
     "head": Kind(
-        ("seqbench.heads",), ("seqbench.contracts.head.Head",), frozenset({"d_input", "n_outputs", "embedding"})
+        ("seqbench.heads",),
+        ("seqbench.contracts.head.Head",),
+        frozenset({"d_input", "n_outputs", "embedding", "peers"}),
     ),
     "optimizer": Kind(
         ("seqbench.optim", "torch.optim"), ("torch.optim.Optimizer",), frozenset({"params", "network", "peers"})
@@ -55,7 +66,7 @@ KINDS = {
 RENAMED = {  # a class's name in the first edition -> its name now
     "seqbench.models.composed.Composed": "seqbench.models.translation.rnn_attention.RNNAttention",
 }
-PLUGGABLE = ("model", "task", "head", "optimizer", "schedule", "evaluation")  # sections of a config
+PLUGGABLE = ("model", "task", "embedding", "head", "optimizer", "schedule", "evaluation")  # sections of a config
 
 
 def check_node(name: str, node: Any) -> None:

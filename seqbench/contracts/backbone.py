@@ -6,21 +6,36 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that an optimizer may treat apart; their learning rate is `lr_scale` times the optimizer's."""
+    """Parameters that an optimizer may treat apart. Their learning rate is `lr_scale` times the optimizer's, and their
+    weight decay is `weight_decay` (None: the optimizer's). `recurrent` says that they are hidden-to-hidden maps, which
+    a record counts apart."""
 
     parameters: list[nn.Parameter]
     lr_scale: float = 1.0
+    weight_decay: float | None = None
+    recurrent: bool = False
 
 
-class Backbone(nn.Module):
-    """A causal sequence model. `forward(x, state)` maps (B, T, d_input) features, or (B, T) ids below `d_input` that
-    stand for one-hot vectors, to (y_BTD, state, aux): D is `d_output`, `state` continues the sequence, and `aux` is a
-    loss of its own to be added, a mean over the rows, or None.
+class Model(nn.Module):
+    """What every architecture says of itself, by class attributes, which checks, engine and evaluations read."""
+
+    causal: bool = True  # an output depends on no later input
+    streams: bool = True  # the state that comes out goes on with the sequence
+    couples_rows: bool = False  # the rows of a batch influence each other, as by statistics of the batch
+    touches_all: bool = True  # each forward pass uses all parameters
+    machine_settings: tuple[str, ...] = ()  # arguments that do not change results, such as a choice of kernel
+
+
+class Backbone(Model):
+    """A sequence model. `forward(x, state)` maps (B, T, d_input) features, or (B, T) ids below `d_input` that stand for
+    one-hot vectors, to (y_BTD, state, aux): D is `d_output`, `state` continues the sequence, and `aux` is a loss of its
+    own to be added, a mean over the rows, or None.
     """
 
     d_output: int
@@ -36,10 +51,10 @@ class Backbone(nn.Module):
         never keep y's gradient does; None: it cannot, or not here."""
         return None
 
-    def after_step(self) -> None:
+    def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:
-        """What the model tells of itself, name -> (sum, count) since it was last asked: always the same names, so that
-        processes can add them up."""
+        """Diagnostics, name -> (sum, count), reset by each call: always the same names, so that processes can add them
+        up."""
         return {}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-Gather = Callable[[Tensor], Tensor]  # a tensor of this process's rows -> those of all processes, one below the other
+from seqbench.contracts.inputs_outputs import Kind
+from seqbench.contracts.peers import Peers
 
 
 class Head(nn.Module):
@@ -16,7 +15,7 @@ class Head(nn.Module):
     A constructor that takes `embedding`, the network's or None, shares its weights (network.tied).
     """
 
-    of_reals: bool = False  # whether targets are real numbers, not classes
+    kinds: tuple[Kind, ...] = ("classes",)  # of a task's outputs that it takes
 
     @property
     def readout(self) -> nn.Linear | None:
@@ -30,5 +29,5 @@ class Head(nn.Module):
         """(N, C) log-probabilities of classes; a head for real targets has none."""
         raise NotImplementedError
 
-    def after_step(self, gather: Gather) -> None:
+    def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Sums
-from seqbench.contracts.task_io import TaskIO
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import Learner
 
 SPLITS = ("train", "valid", "test")
+Sums = dict[str, tuple[float, int]]  # metric -> (sum over targets, number of targets)
 
 
 class Task:
-    """Data and its scoring. `batch` is a pure function of its arguments, so a run can resume anywhere."""
+    """Data and its scoring. `batch` is a pure function of its arguments, so a run can resume anywhere.
 
-    io: TaskIO
-    version: dict[str, object]  # name, version, data_sha256: what must agree for two results to compare
-    baseline: dict[str, float] = {}  # what a model without memory reaches, by metric
+    `version` holds name, version and data_sha256: what must agree for two results to compare. `selection` is the metric
+    on valid that picks the best checkpoint, always an error: lower is better. `baseline` is what a model without memory
+    reaches, by metric. A constructor that takes `data_dir` and `source` is given the folder of prepared data and where
+    the raw data are."""
+
+    inputs: Inputs
+    outputs: Outputs
+    version: dict[str, object]
+    selection: str = "nll"
+    baseline: dict[str, float] = {}
     continuous: bool = False  # whether a split is one continuous text
     equal_batches: bool = True  # whether all training batches have as many sequences
 
@@ -29,7 +36,7 @@ class Task:
         """Batches in one pass over the split."""
         raise NotImplementedError
 
-    def evaluate(self, network: Any, batches: Iterable[Batch]) -> Sums:
+    def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
         """(sum, count) of each metric over `batches`, which are consecutive."""
         raise NotImplementedError
 

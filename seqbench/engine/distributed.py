@@ -15,10 +15,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from seqbench.config.schema import TrainConfig
 from seqbench.contracts.batch import Batch
+from seqbench.contracts.learner import Learner
+from seqbench.contracts.peers import Alone, Peers
 from seqbench.contracts.pytree import State, tree_map, tree_zip
 from seqbench.errors import ConfigError
 
@@ -69,23 +72,21 @@ class World:
         dist.all_reduce(total)
         return total.tolist()
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes, one process's below the other's; their numbers may differ."""
-        if self.size == 1:
-            return rows
-        counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(self.size)]
-        dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-        parts = [rows.new_empty(int(count), *rows.shape[1:]) for count in counts]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+    @property
+    def peers(self) -> Peers:
+        """The processes, as models and optimizers see them."""
+        return Alone() if self.size == 1 else Together(self.size)
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network whose backward pass averages gradients over processes."""
-        return network if self.size == 1 else DistributedDataParallel(network)
+    def wrap(self, learner: Learner) -> nn.Module:
+        """The learner whose backward pass averages gradients over processes; itself where none has a gradient. Buffers
+        stay each process's own: what they hold of a batch is summed over the peers where it is made."""
+        if self.size == 1 or not any(parameter.requires_grad for parameter in learner.parameters()):
+            return learner
+        return DistributedDataParallel(learner, broadcast_buffers=False, find_unused_parameters=not learner.touches_all)
 
-    def accumulating(self, network: nn.Module, more: bool):
-        """No averaging of gradients while `more` batches of the step follow."""
-        return network.no_sync() if more and isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
+    def unreduced(self, network: nn.Module):
+        """No averaging of gradients: more batches of the step follow, or the optimizer sums them itself."""
+        return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
 
     def check_rows(self, batch: Batch) -> None:
         if batch.size < self.size:
@@ -102,6 +103,23 @@ class World:
 
     def _rows(self, tensor: Tensor) -> Tensor:
         return tensor if self.size == 1 else tensor.tensor_split(self.size)[self.rank]
+
+
+class Together:
+    """The peers of a run of several processes."""
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        return all_reduce(tensor)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(self.size)]
+        dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
+        parts = [rows.new_empty(int(count), *rows.shape[1:]) for count in counts]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:

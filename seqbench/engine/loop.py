@@ -11,11 +11,12 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import nn
 
+from seqbench.contracts.evaluation import Findings
+from seqbench.contracts.optimizer import StepFacts
 from seqbench.contracts.pytree import detach
 from seqbench.engine.runtime import Run, save
 from seqbench.errors import RunError
@@ -53,65 +54,71 @@ def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:
 def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     """One optimizer step: (this process's loss sum, all processes' target count, gradient norm)."""
     state, world = run.progress, run.world
-    torch.manual_seed((run.seed << 44) + (state.step << 12) + world.rank)
+    seed = (run.seed << 44) + (state.step << 12)
+    torch.manual_seed(seed + world.rank)
     accumulate = run.settings.accumulate
     whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
     lr_scale = sum(batch.lr_scale for batch in whole) / accumulate
     run.optimizer.set_factor(run.schedule(state.step, state.history) * lr_scale)
-    run.optimizer.observe(state.history)
     count = sum(batch.count() for batch in whole)
+    loss_scale = run.scaler.get_scale() * world.size / count
+    run.optimizer.begin(StepFacts(state.step, state.history, count, loss_scale, seed))
     run.trained.train()
-    run.network.diagnostics()  # of this step alone, as the loss is: nothing more for a checkpoint to hold
+    run.learner.diagnostics()  # of this step alone, as the loss is: nothing more for a checkpoint to hold
     run.optimizer.zero_grad()
     step_loss = torch.zeros((), dtype=torch.float64, device=world.device)
     for index, batch in enumerate(map(world.shard, whole)):
         carry = None if batch.reset else detach(state.carry)  # this line is truncated back-propagation through time
-        with world.accumulating(run.trained, more=index < accumulate - 1):
+        own = run.optimizer.reduces_gradients or index < accumulate - 1
+        with world.unreduced(run.trained) if own else contextlib.nullcontext():
             with run.autocast():
                 loss_sum, state.carry, aux = run.trained(batch, carry)
             loss = loss_sum * (world.size / count)
             if aux is not None and batch.size:  # a mean over this process's rows
                 loss = loss + aux * (batch.size * world.size / whole[index].size / accumulate)
-            run.scaler.scale(loss).backward()
+            if loss.requires_grad:  # some learners have no gradient
+                run.scaler.scale(loss).backward()
         step_loss += loss_sum.detach()
     for optimizer in run.optimizer.all():
         run.scaler.unscale_(optimizer)
     limit = run.settings.grad_clip
-    norm = nn.utils.clip_grad_norm_(run.network.parameters(), math.inf if limit is None else limit)
+    norm = nn.utils.clip_grad_norm_(run.learner.parameters(), math.inf if limit is None else limit)
     for optimizer in run.optimizer.all():
         run.scaler.step(optimizer)
     run.scaler.update()
-    run.network.after_step(world.gather)
+    run.learner.after_step(world.peers)
     state.running = [state.running[0] + step_loss, state.running[1] + count]
-    state.n_tokens += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in whole)
+    state.n_tokens += sum(batch.n_positions() for batch in whole)
     return step_loss, count, norm
 
 
-def evaluate(run: Run, split: str, evaluation: Any) -> dict[str, float]:
-    """The task's metrics on a split, over all processes."""
-    run.network.eval()
-    run.network.diagnostics()
+def evaluate(run: Run, split: str) -> tuple[dict[str, float], Findings]:
+    """The metrics of a split, over all processes, and what the evaluation has to tell beside them."""
+    batches = (run.world.shard(run.task.batch("train", index)) for index in range(run.task.n_batches("train")))
+    run.learner.prepare_evaluation(batches, run.world.peers)
+    run.learner.eval()
+    run.learner.diagnostics()
     shards = (run.world.shard(run.task.batch(split, index)) for index in range(run.task.n_batches(split)))
     with _stopping(), run.autocast():
-        sums = evaluation(run.task, run.network, (batch for batch in shards if batch.size))
-    names = sorted(sums)
-    total = run.world.sum([number for name in names for number in sums[name]])
-    metrics = run.task.metrics({name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)})
-    return {**metrics, **_diagnostics(run)}
+        findings = run.evaluation(run.task, run.learner, (batch for batch in shards if batch.size))
+    names = sorted(findings.sums)
+    total = run.world.sum([number for name in names for number in findings.sums[name]])
+    sums = {name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)}
+    return {**run.evaluation.metrics(run.task, sums), **_diagnostics(run)}, findings
 
 
 def _diagnostics(run: Run) -> dict[str, float]:
-    """What the model has to tell since it was last asked, over all processes: means."""
-    found = run.network.diagnostics()
-    total = run.world.sum([number for pair in found.values() for number in pair])
-    return {name: total[2 * i] / total[2 * i + 1] for i, name in enumerate(found) if total[2 * i + 1]}
+    """The model's diagnostics since they were last read, over all processes: means."""
+    sums = run.learner.diagnostics()
+    total = run.world.sum([number for pair in sums.values() for number in pair])
+    return {name: total[2 * i] / total[2 * i + 1] for i, name in enumerate(sums) if total[2 * i + 1]}
 
 
 def _evaluate(run: Run) -> None:
-    state, selection = run.progress, run.task.io.selection
+    state, selection = run.progress, run.task.selection
     (total,) = run.world.sum([float(state.running[0])])
     with run.optimizer.averaged():
-        metrics = evaluate(run, "valid", run.evaluation)
+        metrics, _ = evaluate(run, "valid")
     if not math.isfinite(metrics[selection]):
         raise _not_finite(run, f"The {selection} on valid is not finite ({metrics[selection]}) at")
     run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics}, state.n_tokens)

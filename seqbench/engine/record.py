@@ -18,6 +18,7 @@ import torch
 from seqbench import __version__
 from seqbench.config.identity import hashed, run_id
 from seqbench.config.schema import Config
+from seqbench.contracts.learner import count_parameters
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import Run
 from seqbench.report.evaluations import merged
@@ -37,7 +38,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "steps": state.step,
         "epochs": round(state.step * config.train.accumulate / run.task.n_batches("train"), 3),
         "metrics": {**metrics, "baseline": run.task.baseline},
-        "parameters": run.network.count_parameters(),
+        "parameters": count_parameters(run.learner),
         "wall_seconds": round(state.seconds, 1),
         "tokens_per_second": round(state.n_tokens / max(state.seconds, 1e-9), 1),
         "peak_memory_mib": peak_memory_mib(run.world),
@@ -50,7 +51,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "versions": versions(),
         **commit(),
         "task_version": run.task.version,
-        "curve": {"steps": state.history_steps, run.task.io.selection: state.history},
+        "curve": {"steps": state.history_steps, run.task.selection: state.history},
     }
 
 

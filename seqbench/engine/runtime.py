@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 from seqbench.compiled import lacks_avx512
+from seqbench.contracts.evaluation import Evaluation
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State
+from seqbench.contracts.schedule import Schedule
 from seqbench.contracts.task import Task
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
 from seqbench.errors import UserError
-from seqbench.learners.network import Network
-from seqbench.learners.seq2seq import Seq2Seq
 from seqbench.optim.groups import GroupedOptimizer
 from seqbench.report.ledger import same_data
 
@@ -50,15 +51,15 @@ class Run:
     """Everything the loop works on, built by `run.py`."""
 
     task: Task
-    network: Network | Seq2Seq
-    trained: nn.Module  # `network`, or its wrapper for several processes
+    learner: Learner
+    trained: nn.Module  # `learner`, or its wrapper for several processes
     optimizer: GroupedOptimizer
-    schedule: Any
+    schedule: Schedule
     world: World
     log: Log
     checkpoints: Checkpoints
     scaler: torch.amp.GradScaler
-    evaluation: Any
+    evaluation: Evaluation
     settings: Any  # TrainConfig
     seed: int
     max_steps: int
@@ -82,7 +83,7 @@ def save(run: Run, evaluated: bool, best: bool) -> None:
     if not run.world.leads:
         return
     payload = {
-        "network": run.network.state_dict(),  # its tensors are the weights themselves
+        "network": run.learner.state_dict(),  # its tensors are the weights themselves
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.scaler.state_dict(),
         "progress": {**vars(run.progress), "carry": carry},
@@ -111,7 +112,7 @@ def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") ->
 def restore(run: Run, payload: dict[str, Any]) -> None:
     """Stand where the checkpoint stood. Raises `UserError` if the data have changed since."""
     require_same_data(run, payload, otherwise=", or force=true starts over")
-    run.network.load_state_dict(payload["network"])
+    run.learner.load_state_dict(payload["network"])
     run.optimizer.load_state_dict(payload["optimizer"])
     run.scaler.load_state_dict(payload["scaler"])
     run.progress = Progress(**payload["progress"])

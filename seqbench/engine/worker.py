@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from seqbench.config.schema import Config, load, save
+from seqbench.engine.assemble import assemble_task
 from seqbench.engine.distributed import World, lost_peer, n_cores, worker_command
-from seqbench.engine.run import build_task, run_folder, train
+from seqbench.engine.run import run_folder, train
 from seqbench.errors import RunError, UserError
 
 
@@ -63,7 +64,7 @@ def _leave(path: Path, error: dict[str, Any]) -> None:
 
 def run_in_processes(config: Config) -> dict[str, Any]:
     """Train in `train.nproc` new processes; the record. The first error of any of them is raised here."""
-    build_task(config)  # prepares the data, or says what is missing, before anything is written
+    assemble_task(config)  # prepares the data, or says what is missing, before anything is written
     folder = run_folder(config)
     place = folder / f"launch-{os.getpid()}"  # of this process: another may try the same run
     try:

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State, tree_map
-from seqbench.errors import UserError
-from seqbench.evaluation.bleu import signatures, statistics
-from seqbench.learners.seq2seq import Seq2Seq
+from seqbench.contracts.task import Sums, Task
+from seqbench.evaluation.bleu import scores, signatures, statistics
+from seqbench.evaluation.protocols import Sentences, require
+from seqbench.learners.seq2seq import PairBatch, Seq2Seq
 
 FORMS = ("gnmt", "power")
 _SPARSE = 0.75  # share of unfinished sentences below which the finished ones are taken out of the batch
@@ -35,6 +37,7 @@ class Beam(Evaluation):
     have ended (`stop_early`), or once no other can become better. Each batch's nll is that of plain evaluation."""
 
     category = "beam"
+    splits = ("valid", "test")  # whose sentences are kept as text
     context = "the source, and what it has said itself"
     memory = "none"
 
@@ -60,26 +63,30 @@ class Beam(Evaluation):
         self.beam_width, self.batch_size, self.stop_early = beam_width, batch_size, stop_early
         self.length_penalty, self.length_form, self.coverage_penalty = length_penalty, length_form, coverage_penalty
         self.length_ratio, self.length_extra = length_ratio, length_extra
-        self.translations: dict[int, str] = {}  # by the number of the pair, of the latest call
-        self.signatures: dict[str, str] = {}
 
     @torch.no_grad()
-    def __call__(self, task, network: Seq2Seq, batches: Iterable[Batch]) -> Sums:
-        if task.io.n_source_tokens is None:
-            raise UserError(f"evaluation=beam is for translation, not for the task {task.version['name']}.")
-        self.translations, self.signatures = {}, signatures(task.tokenized)
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        text = require(task, Sentences, "beam", "translation")
+        assert isinstance(learner, Seq2Seq)
+        translations: dict[int, str] = {}  # by the number of the pair
         nll, n_targets = 0.0, 0
         for batch in batches:
-            assert batch.rows_B is not None and batch.source is not None and batch.source_valid_BS is not None
-            loss_sum, _, _ = network(batch)
+            assert isinstance(batch, PairBatch) and batch.rows_B is not None
+            loss_sum, _, _ = learner(batch)
             nll, n_targets = nll + loss_sum.double(), n_targets + batch.count()
             for part in torch.arange(batch.size, device=batch.source.device).split(self.batch_size):
-                found = self.search(network, batch.source[part], batch.source_valid_BS[part])
-                lines = task.spelt([ended[0][0] if ended else [] for ended in found])  # none: not one number was finite
-                self.translations |= dict(zip(batch.rows_B[part].tolist(), lines, strict=True))
-        references = task.sentences(self.translations, "target")
-        counts = statistics(list(self.translations.values()), references, task.tokenized)
-        return {"nll": (float(nll), n_targets), **counts}
+                hypotheses = self.search(learner, batch.source[part], batch.source_valid_BS[part])
+                best = [ended[0][0] if ended else [] for ended in hypotheses]  # none: not one number was finite
+                translations |= dict(zip(batch.rows_B[part].tolist(), text.spelt(best), strict=True))
+        references = text.sentences(translations, "target")
+        counts = statistics(list(translations.values()), references, text.tokenized)
+        sums: Sums = {"nll": (float(nll), n_targets), **counts}
+        return Findings(sums, {"signatures": signatures(text.tokenized)}, {"translations": translations})
+
+    def metrics(self, task: Task, sums: Sums) -> dict[str, float]:
+        """The task's, of the references' pieces, and the scores of the translations."""
+        text = require(task, Sentences, "beam", "translation")
+        return task.metrics({"nll": sums["nll"]}) | scores(sums, text.tokenized)
 
     def search(self, network: Seq2Seq, source_BS: Tensor, valid_BS: Tensor) -> list[list[tuple[list[int], float]]]:
         """Each sentence's hypotheses that have ended, best first, at most `beam_width`: ids without </s>, and score."""
@@ -116,14 +123,14 @@ class _Live:
 
     def __init__(self, network: Seq2Seq, source_BS: Tensor, valid_BS: Tensor, width: int, limit_B: Tensor):
         n_sentences, device = len(source_BS), source_BS.device
-        self.network, self.width, self.io = network, width, network.io
+        self.network, self.width, self.tokens = network, width, network.inputs
         self.sentence_B = torch.arange(n_sentences, device=device)
         self.valid_BS, self.limit_B = valid_BS, limit_B
         self.open_B = torch.ones(n_sentences, dtype=torch.bool, device=device)
         self.state: State = tree_map(
             lambda tensor: tensor.repeat_interleave(width, 0), network.start(source_BS, valid_BS)
         )
-        self.ids_BKL = torch.full((n_sentences, width, 1), self.io.bos, device=device)
+        self.ids_BKL = torch.full((n_sentences, width, 1), self.tokens.bos, device=device)
         self.score_BK = torch.full((n_sentences, width), -torch.inf, dtype=torch.float64, device=device)
         self.score_BK[:, 0] = 0.0  # at first the hypotheses are all the same: one stands for all
         self.done_BK = torch.full_like(self.score_BK, -torch.inf)
@@ -136,14 +143,14 @@ class _Live:
         log_p_NV, self.state = self.network.step(self.ids_BKL[:, :, -1].flatten(), self.state)
         top_BJ, origin_BJ, token_BJ = self._best(log_p_NV, length)
         ids_BJL = torch.cat([_rows(self.ids_BKL, origin_BJ), token_BJ.unsqueeze(2)], 2)
-        ends_BJ = (token_BJ == self.io.eos) & top_BJ.isfinite() & self.open_B[:, None]
+        ends_BJ = (token_BJ == self.tokens.eos) & top_BJ.isfinite() & self.open_B[:, None]
         ends_BJ[:, width:] = False  # a hypothesis ends where its end is among the best
         coverage_BKS = self.state["target"]["coverage"].unflatten(0, (-1, width))
         ended_BJ = scores(top_BJ, length, _rows(coverage_BKS, origin_BJ), self.valid_BS)
         self._set_aside(ended_BJ.masked_fill(~ends_BJ, -torch.inf), ids_BJL)
         self.n_ended_B += ends_BJ.sum(1)
         # at most `width` of twice as many end, so enough go on
-        going_BJ = top_BJ.masked_fill(token_BJ == self.io.eos, -torch.inf)
+        going_BJ = top_BJ.masked_fill(token_BJ == self.tokens.eos, -torch.inf)
         self.score_BK, which_BK = going_BJ.sort(dim=1, descending=True, stable=True)
         self.score_BK, which_BK = self.score_BK[:, :width], which_BK[:, :width]
         self.ids_BKL = _rows(ids_BJL, which_BK)
@@ -159,7 +166,7 @@ class _Live:
         for place in (~self.open_B).nonzero().flatten().tolist():
             ids, done = self.done_ids_BKL[place].tolist(), self.done_BK[place].tolist()
             ended = [(one, score) for one, score in zip(ids, done, strict=True) if score > -torch.inf]
-            spelt = [(one[1 : one.index(self.io.eos)], score) for one, score in ended]
+            spelt = [(one[1 : one.index(self.tokens.eos)], score) for one, score in ended]
             closed.append((int(self.sentence_B[place]), spelt))
         kept_B = self.open_B.nonzero().flatten()
         kept_N = (kept_B[:, None] * self.width + torch.arange(self.width, device=kept_B.device)).flatten()
@@ -177,14 +184,14 @@ class _Live:
     def _best(self, log_p_NV: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """Each sentence's 2 K best continuations, no <pad>, no <s>, and at the limit none but </s>: log-probability,
         hypothesis and token, (B, 2 K) each. They are among the 2 K best of each hypothesis."""
-        log_p_NV[:, self.io.pad] = log_p_NV[:, self.io.bos] = -torch.inf
+        log_p_NV[:, self.tokens.pad] = log_p_NV[:, self.tokens.bos] = -torch.inf
         n_best = min(2 * self.width, log_p_NV.shape[1])
         top_Nj, token_Nj = log_p_NV.topk(n_best)
         end_B = self.limit_B == length
         if end_B.any():
             last_N = end_B.repeat_interleave(self.width)
-            top_Nj[last_N], token_Nj[last_N] = -torch.inf, self.io.eos
-            top_Nj[last_N, 0] = log_p_NV[last_N, self.io.eos]
+            top_Nj[last_N], token_Nj[last_N] = -torch.inf, self.tokens.eos
+            top_Nj[last_N, 0] = log_p_NV[last_N, self.tokens.eos]
         total_BM = (self.score_BK.unsqueeze(2) + top_Nj.unflatten(0, (-1, self.width))).flatten(1)
         top_BJ, place_BJ = total_BM.sort(dim=1, descending=True, stable=True)
         top_BJ, place_BJ = top_BJ[:, : 2 * self.width], place_BJ[:, : 2 * self.width]

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
-from seqbench.evaluation.scoring import require_stream
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
+from seqbench.contracts.task import Task
+from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
 
 _STEPS = 256  # scored at once, or as many as are remembered
@@ -36,8 +38,10 @@ class Cache(Evaluation):
         self.memory = f"the last {size:,} features and their words"
 
     @torch.no_grad()
-    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
-        require_stream(task, self.category)
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        require(task, Stream, self.category, "language modelling")
+        assert isinstance(learner, Network)
+        network = learner
         total, count, state, keys_BMD, words_BM = 0.0, 0, None, None, None
         for batch in batches:
             h_BTD, state = network.features(batch.inputs, None if batch.reset else state)
@@ -55,7 +59,7 @@ class Cache(Evaluation):
                 total -= log_p_BT.double().sum()
                 keys_BMD, words_BM = keys_BMD[:, -self.size :], words_BM[:, -self.size :]
             count += batch.count()
-        return {"nll": (float(total), count)}
+        return Findings({"nll": (float(total), count)})
 
     def _mixed(self, log_p_BT: Tensor, h_BTD: Tensor, keys_BMD: Tensor, words_BM: Tensor) -> Tensor:
         """Log-probabilities of a piece's words, which are the last T of `words_BM`, with the cache's share."""

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State, detach
-from seqbench.evaluation.scoring import require_stream
+from seqbench.contracts.task import Task
+from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
 
 
@@ -50,23 +52,25 @@ class Dynamic(Evaluation):
         self.lr, self.decay, self.eps, self.segment = lr, decay, eps, segment
         self.statistics_batch_size, self.statistics_segment = statistics_batch_size, statistics_segment
 
-    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
-        require_stream(task, self.category)
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        stream = require(task, Stream, self.category, "language modelling")
+        assert isinstance(learner, Network)
+        network = learner
         weights: list[Tensor] = [parameter for parameter in network.parameters() if parameter.requires_grad]
         trained = [weight.detach().clone() for weight in weights]
         # cuDNN's recurrent kernels have no backward pass in evaluation mode
         with torch.backends.cudnn.flags(enabled=False), torch.enable_grad(), _uncached(weights[0].device.type):
             try:
-                rms = self._statistics(network, weights, task)
+                rms = self._statistics(network, weights, stream)
                 return self._adapt(network, weights, trained, rms, batches)
             finally:
                 with torch.no_grad():
                     torch._foreach_copy_(weights, trained)
 
-    def _statistics(self, network: Network, weights: list[Tensor], task) -> list[Tensor]:
+    def _statistics(self, network: Network, weights: list[Tensor], stream: Stream) -> list[Tensor]:
         squares = [torch.zeros_like(weight) for weight in weights]
         n_segments, state = 0, None
-        for batch in task.windows("train", self.statistics_batch_size, self.statistics_segment):
+        for batch in stream.windows("train", self.statistics_batch_size, self.statistics_segment):
             batch = batch.map(lambda tensor: tensor.to(weights[0].device))
             _, grads, state = _gradients(network, weights, batch, state)
             torch._foreach_addcmul_(squares, grads, grads)
@@ -80,7 +84,7 @@ class Dynamic(Evaluation):
         trained: list[Tensor],
         rms: list[Tensor],
         batches: Iterable[Batch],
-    ) -> Sums:
+    ) -> Findings:
         level = torch.stack([one.mean() for one in rms]).mean()
         pull = [(one * (self.decay / level)).clamp_max_(1.0) for one in rms]  # decay times d_i
         scale = [one + self.eps for one in rms]
@@ -91,7 +95,7 @@ class Dynamic(Evaluation):
             with torch.no_grad():
                 torch._foreach_lerp_(weights, trained, pull)
                 torch._foreach_addcdiv_(weights, grads, scale, value=-self.lr)
-        return {"nll": (float(total), count)}
+        return Findings({"nll": (float(total), count)})
 
 
 def _uncached(device: str) -> torch.autocast:
@@ -115,11 +119,10 @@ def _segments(batches: Iterable[Batch], length: int) -> Iterator[Batch]:
     """One stream in pieces of `length` steps (the last may be shorter), however it was cut before."""
     rest: Batch | None = None
     for batch in batches:
-        inputs_BT = batch.inputs if rest is None else torch.cat([rest.inputs, batch.inputs], 1)
-        targets_BT = batch.targets if rest is None else torch.cat([rest.targets, batch.targets], 1)
-        whole = inputs_BT.shape[1] // length * length
+        text = batch if rest is None else rest.followed_by([batch])
+        whole = text.inputs.shape[1] // length * length
         for start in range(0, whole, length):
-            yield Batch(inputs_BT[:, start : start + length], targets_BT[:, start : start + length])
-        rest = Batch(inputs_BT[:, whole:], targets_BT[:, whole:])
+            yield text.steps(start, start + length)
+        rest = text.steps(whole)
     if rest is not None and rest.count():
         yield rest

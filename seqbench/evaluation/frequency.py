@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
-from seqbench.evaluation.scoring import require_stream
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
+from seqbench.contracts.task import Task
+from seqbench.evaluation.protocols import Vocabulary, require
 from seqbench.learners.network import Network
 
 
@@ -27,21 +29,22 @@ class Frequency(Evaluation):
         self.edges = [0, *counts]
 
     @torch.no_grad()
-    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
-        require_stream(task, "frequency")
-        n_seen_V = torch.from_numpy(task.token_counts())
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        vocabulary = require(task, Vocabulary, "frequency", "language modelling")
+        assert isinstance(learner, Network)
+        n_seen_V = torch.from_numpy(vocabulary.token_counts())
         band_V = torch.bucketize(n_seen_V, torch.tensor(self.edges[1:]), right=True)
         sums = torch.zeros(len(self.edges), dtype=torch.float64)
         numbers = torch.zeros(len(self.edges), dtype=torch.long)
         state = None
         for batch in batches:
-            y_BTD, state = network.features(batch.inputs, None if batch.reset else state)
+            y_BTD, state = learner.features(batch.inputs, None if batch.reset else state)
             target_N = batch.targets.flatten()
-            losses_N = network.head_losses(y_BTD.flatten(0, 1), target_N).double().cpu()
+            losses_N = learner.head_losses(y_BTD.flatten(0, 1), target_N).double().cpu()
             band_N = band_V[target_N.cpu()]
             sums.index_add_(0, band_N, losses_N)
             numbers += torch.bincount(band_N, minlength=len(self.edges))
-        found = {"nll": (float(sums.sum()), int(numbers.sum()))}
-        for index, edge in enumerate(self.edges):
-            found[f"nll_from_{edge}"] = (float(sums[index]), int(numbers[index]))
-        return found
+        by_band = {
+            f"nll_from_{edge}": (float(sums[index]), int(numbers[index])) for index, edge in enumerate(self.edges)
+        }
+        return Findings({"nll": (float(sums.sum()), int(numbers.sum())), **by_band})

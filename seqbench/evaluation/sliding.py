@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
-from seqbench.evaluation.scoring import require_stream
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
+from seqbench.contracts.task import Task
+from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
 
 
@@ -31,15 +33,16 @@ class Sliding(Evaluation):
         self.context = f"{context:,} to {context + stride - 1:,} tokens"
 
     @torch.no_grad()
-    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
-        require_stream(task, self.category)
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        require(task, Stream, self.category, "language modelling")
+        assert isinstance(learner, Network)
+        network = learner
         whole = list(batches)
         if not whole:  # the one text is another process's
-            return {"nll": (0.0, 0)}
-        inputs_BL = torch.cat([batch.inputs for batch in whole], 1)
-        targets_BL = torch.cat([batch.targets for batch in whole], 1)
-        found = [self._row(network, *row) for row in zip(inputs_BL, targets_BL, strict=True)]
-        return {"nll": (sum(total for total, _ in found), sum(count for _, count in found))}
+            return Findings({"nll": (0.0, 0)})
+        text = whole[0].followed_by(whole[1:])
+        rows = [self._row(network, *row) for row in zip(text.inputs, text.targets, strict=True)]
+        return Findings({"nll": (sum(total for total, _ in rows), sum(count for _, count in rows))})
 
     def _row(self, network: Network, inputs_L: Tensor, targets_L: Tensor) -> tuple[float, int]:
         """The sum of the losses of one text, and the number of its targets."""

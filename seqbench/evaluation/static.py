@@ -1,16 +1,13 @@
-"""Plain evaluation: the trained weights, every target of the split scored once.
-
-What every evaluation states of itself, so that results of different kinds are never set side by side as one:
-`category`, the `context` a prediction rests on, and the `memory` kept beside the model's own state.
-"""
+"""Plain evaluation: the trained weights, every target of the split scored once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.evaluation import Evaluation, Sums
-from seqbench.learners.network import Network
+from seqbench.contracts.evaluation import Evaluation, Findings
+from seqbench.contracts.learner import Learner
+from seqbench.contracts.task import Task
 
 
 class Static(Evaluation):
@@ -20,5 +17,5 @@ class Static(Evaluation):
     context = "all that the model carries from the start"
     memory = "none"
 
-    def __call__(self, task, network: Network, batches: Iterable[Batch]) -> Sums:
-        return task.evaluate(network, batches)
+    def __call__(self, task: Task, learner: Learner, batches: Iterable[Batch]) -> Findings:
+        return Findings(task.evaluate(learner, batches))

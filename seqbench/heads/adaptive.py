@@ -1,4 +1,4 @@
-"""Adaptive softmax and adaptive input: words by frequency in bands, the rarer the narrower (Grave et al. 2017,
+"""Adaptive softmax: words by frequency in bands, the rarer the narrower (Grave et al. 2017,
 arXiv 1609.04309; Baevski and Auli 2019, arXiv 1809.10853). The vocabulary must be sorted by falling frequency.
 
 Band 0 holds the words below the first cutoff, band i those from cutoff i - 1 on. The first softmax is over band 0's
@@ -21,35 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.head import Head
+from seqbench.embeddings.adaptive import AdaptiveEmbedding, band_edges, band_widths, normal_table
 from seqbench.heads.softmax import log_softmax
-
-
-class AdaptiveEmbedding(nn.Module):
-    """ids (B, T) -> (B, T, d_embed): rows of a table of d_embed / div_value^i columns for band i, times P_i^T.
-
-    With `div_value` 1 there are no P_i. Tables are N(0, 1 / width) at the start, P_i N(0, 1 / d_embed).
-    """
-
-    def __init__(self, n_tokens: int, d_embed: int, cutoffs: Sequence[int], div_value: float):
-        super().__init__()
-        self.edges, self.div_value, self.d_embed = band_edges(n_tokens, cutoffs), div_value, d_embed
-        widths = band_widths(d_embed, div_value, len(self.edges) - 1)
-        self.tables = nn.ParameterList(
-            _normal(stop - start, width, width)
-            for (start, stop), width in zip(pairwise(self.edges), widths, strict=True)
-        )
-        self.projections = nn.ParameterList(_normal(d_embed, width, d_embed) for width in widths if div_value != 1)
-
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        flat_N = ids_BT.flatten()
-        rows, parts = [], []
-        for band, (start, stop) in enumerate(pairwise(self.edges)):
-            row_n = ((flat_N >= start) & (flat_N < stop)).nonzero().squeeze(1)
-            x = F.embedding(flat_N[row_n] - start, self.tables[band])
-            rows.append(row_n)
-            parts.append(x if self.div_value == 1 else x @ self.projections[band].T)
-        order = torch.cat(rows).argsort()  # the parts' rows, band after band, back where they came from
-        return torch.cat(parts)[order].view(*ids_BT.shape, self.d_embed)
 
 
 class Adaptive(Head):
@@ -57,7 +30,7 @@ class Adaptive(Head):
     all entries of the first softmax too.
 
     Without an `embedding`, E_i has D / div_value^i columns, and there is no P_0. An `embedding` of the same bands
-    (network.embedding=adaptive) gives the E_i; P_i for i > 0 is then its own too, if `tied_projections`, as in
+    (embedding=adaptive) gives the E_i; P_i for i > 0 is then its own too, if `tied_projections`, as in
     Transformer-XL.
     """
 
@@ -77,23 +50,23 @@ class Adaptive(Head):
         self.register_buffer("starts", torch.tensor(self.edges[1:-1]), persistent=False)
         n_bands = len(self.edges) - 1
         if tied_projections and embedding is None:
-            raise ValueError("tied_projections needs network.tied=true and network.embedding=adaptive")
+            raise ValueError("tied_projections needs network.tied=true and embedding=adaptive")
         if embedding is None:
             widths = band_widths(d_input, div_value, n_bands)
             self.tables = nn.ParameterList(
-                _normal(stop - start, width, width)
+                normal_table(stop - start, width, width)
                 for (start, stop), width in zip(pairwise(self.edges), widths, strict=True)
             )
-            self.projections = nn.ParameterList(_normal(d_input, width, d_input) for width in widths[1:])
+            self.projections = nn.ParameterList(normal_table(d_input, width, d_input) for width in widths[1:])
         else:
             given = self._check(embedding, d_input, div_value)
             widths = [table.shape[1] for table in given.tables]
             self.tables = given.tables
-            own = [_normal(d_input, width, d_input) for width in widths if div_value != 1]
+            own = [normal_table(d_input, width, d_input) for width in widths if div_value != 1]
             if tied_projections:
                 own[1:] = given.projections[1:]
             self.projections = nn.ParameterList(own)
-        self.band_table = _normal(n_bands - 1, widths[0], widths[0]) if n_bands > 1 else None
+        self.band_table = normal_table(n_bands - 1, widths[0], widths[0]) if n_bands > 1 else None
         n_entries = [stop - start for start, stop in pairwise(self.edges)]
         n_entries[0] += n_bands - 1
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n)) for n in n_entries if bias)
@@ -132,31 +105,11 @@ class Adaptive(Head):
 
     def _check(self, embedding: nn.Module, d_input: int, div_value: float) -> AdaptiveEmbedding:
         if not isinstance(embedding, AdaptiveEmbedding):
-            raise ValueError("tied weights need an adaptive embedding (network.embedding=adaptive)")
+            raise ValueError("tied weights need an adaptive embedding (embedding=adaptive)")
         if (embedding.edges, embedding.div_value) != (self.edges, div_value):
-            raise ValueError("tied weights need network.cutoffs and network.div_value to be those of the head")
+            raise ValueError("tied weights need embedding.cutoffs and embedding.div_value to be those of the head")
         if embedding.d_embed != d_input:
             raise ValueError(
-                f"tied weights need the model's width, {d_input}, to be network.d_embed, {embedding.d_embed}"
+                f"tied weights need the model's width, {d_input}, to be embedding.d_embed, {embedding.d_embed}"
             )
         return embedding
-
-
-def band_edges(n_words: int, cutoffs: Sequence[int]) -> list[int]:
-    """[0, cutoffs..., n_words]."""
-    edges = [0, *cutoffs, n_words]
-    if any(start >= stop for start, stop in pairwise(edges)):
-        raise ValueError(f"cutoffs must rise and be below the number of words, {n_words}, not {list(cutoffs)}")
-    return edges
-
-
-def band_widths(width: int, div_value: float, n_bands: int) -> list[int]:
-    """Columns of each band's table."""
-    widths = [int(width // div_value**band) for band in range(n_bands)]
-    if widths[-1] < 1:
-        raise ValueError(f"div_value={div_value} leaves the last of {n_bands} bands no column of {width}")
-    return widths
-
-
-def _normal(rows: int, columns: int, fan: int) -> nn.Parameter:
-    return nn.Parameter(torch.randn(rows, columns) * fan**-0.5)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.head import Gather
+from seqbench.contracts.peers import Peers
 from seqbench.heads.softmax import Softmax
 
 
@@ -55,11 +55,11 @@ class Hebbian(Softmax):
         return super().losses(z_NC, target_N)
 
     @torch.no_grad()
-    def after_step(self, gather: Gather) -> None:
+    def after_step(self, peers: Peers) -> None:
         if not self._seen:
             return
-        h_ND = gather(torch.cat([h_ND for h_ND, _ in self._seen]).to(self.linear.weight.dtype))
-        target_N = gather(torch.cat([target_N for _, target_N in self._seen]))
+        h_ND = peers.gather(torch.cat([h_ND for h_ND, _ in self._seen]).to(self.linear.weight.dtype))
+        target_N = peers.gather(torch.cat([target_N for _, target_N in self._seen]))
         self._seen.clear()
         class_K, index_N, count_K = target_N.unique(return_inverse=True, return_counts=True)
         sum_KD = h_ND.new_zeros(len(class_K), h_ND.shape[1]).index_add_(0, index_N, h_ND)

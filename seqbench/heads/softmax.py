@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.head import Head
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
 
 FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower than along a first axis
@@ -102,11 +103,10 @@ def log_softmax(z_NC: Tensor) -> Tensor:
 
 def tie(linear: nn.Linear, embedding: nn.Module) -> None:
     """One matrix for both (Press and Wolf 2017, arXiv 1608.05859; Inan et al. 2017, arXiv 1611.01462)."""
-    if not isinstance(embedding, nn.Embedding):
-        raise ValueError("tied weights need a learned embedding (network.embedding=learned)")
+    if not isinstance(embedding, LearnedEmbedding):
+        raise ValueError("tied weights need a learned embedding (embedding=learned)")
     if embedding.weight.shape != linear.weight.shape:
         raise ValueError(
-            f"tied weights need the model's width, {linear.in_features}, to be network.d_embed, "
-            f"{embedding.embedding_dim}"
+            f"tied weights need the model's width, {linear.in_features}, to be embedding.d_embed, {embedding.d_output}"
         )
     linear.weight = embedding.weight

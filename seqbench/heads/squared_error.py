@@ -14,7 +14,7 @@ from seqbench.contracts.head import Head
 class SquaredError(Head):
     """Prediction V y + b; V by Glorot's uniform, b zero."""
 
-    of_reals = True
+    kinds = ("reals",)
 
     def __init__(self, d_input: int, n_outputs: int):
         super().__init__()

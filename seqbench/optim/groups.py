@@ -7,24 +7,16 @@ A group's learning rate is `groups.<name>.lr` where the config gives one, else t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.optimizer import Averaging, Informed, StepFacts
 
 MAIN = "main"
-
-
-@runtime_checkable
-class Averaging(Protocol):
-    """An optimizer that is evaluated with other weights than it trains."""
-
-    def observe(self, history: Sequence[float]) -> None: ...
-
-    def averaged(self) -> contextlib.AbstractContextManager[bool]: ...
 
 
 class GroupedOptimizer:
@@ -32,6 +24,8 @@ class GroupedOptimizer:
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]):
         self.optimizers = dict(optimizers)
+        if len({_reduces(optimizer) for optimizer in self.all()}) > 1:
+            raise ValueError("an optimizer that sums gradients over processes itself takes all groups")
         # relative-step Adafactor has no lr: the schedule then scales the factor of its own step
         self._base = [(group, _rate(group), group[_rate(group)]) for group in self._groups()]
 
@@ -44,14 +38,23 @@ class GroupedOptimizer:
             group[rate] = factor * base
 
     def lr(self) -> float:
-        """The first group's learning rate as it stands (its factor, where it has no rate of its own)."""
+        """The first group's learning rate as it stands (its factor, where it has no rate of its own); 0 where nothing
+        is trained by gradients."""
+        if not self._base:
+            return 0.0
         group, rate, _ = self._base[0]
         return group[rate]
 
-    def observe(self, history: Sequence[float]) -> None:
-        """Tell those that average when to begin: the selection metric on valid at each evaluation so far."""
-        for optimizer in self._averaging():
-            optimizer.observe(history)
+    @property
+    def reduces_gradients(self) -> bool:
+        """Whether the optimizers sum gradients over processes themselves."""
+        return any(_reduces(optimizer) for optimizer in self.all())
+
+    def begin(self, facts: StepFacts) -> None:
+        """Tell those that ask what the step is, before its gradients are computed."""
+        for optimizer in self.all():
+            if isinstance(optimizer, Informed):
+                optimizer.begin(facts)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[bool]:
@@ -79,6 +82,10 @@ class GroupedOptimizer:
 
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.all() for group in optimizer.param_groups]
+
+
+def _reduces(optimizer: torch.optim.Optimizer) -> bool:
+    return getattr(type(optimizer), "reduces_gradients", False)
 
 
 def _rate(group: Mapping[str, Any]) -> str:
@@ -115,8 +122,12 @@ def build_optimizer(
             if settings["lr"] is None and "lr" not in own:
                 raise ValueError(f"optimizer.groups.{name} needs an lr, for the optimizer around it has none")
             own.setdefault("lr", settings["lr"] and settings["lr"] * group.lr_scale)
+            if group.weight_decay is not None:
+                own.setdefault("weight_decay", group.weight_decay)
             optimizers[name] = make(target, [{"params": parameters}], own)
             continue
+        if group.weight_decay is not None:
+            own.setdefault("weight_decay", group.weight_decay)
         if settings["lr"] is None:
             own.setdefault("lr_factor", group.lr_scale)
         else:

@@ -15,9 +15,11 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from seqbench.contracts.optimizer import StepFacts
+
 
 class NTASGD(torch.optim.Optimizer):
-    """`observe` the history of valid before a step, and evaluate within `averaged()`. Raises `ValueError` for settings
+    """`begin` each step with its facts, and evaluate within `averaged()`. Raises `ValueError` for settings
     out of range."""
 
     def __init__(self, params, lr: float = 30.0, weight_decay: float = 0.0, nonmonotone_interval: int = 5):
@@ -27,10 +29,10 @@ class NTASGD(torch.optim.Optimizer):
                 raise ValueError(f"NTASGD: {name}={value} is negative")
         super().__init__(params, {**settings, "averaging": False})
 
-    def observe(self, history: Sequence[float]) -> None:
-        """Average from now on if the selection metric at the evaluations so far says so (lower is better)."""
+    def begin(self, facts: StepFacts) -> None:
+        """Average from now on if the selection metric at the evaluations so far says so."""
         for group in self.param_groups:
-            group["averaging"] = triggered(history, group["nonmonotone_interval"])
+            group["averaging"] = triggered(facts.history, group["nonmonotone_interval"])
 
     @torch.no_grad()
     def step(self, closure=None):

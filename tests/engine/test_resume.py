@@ -96,7 +96,7 @@ def test_kills_of_a_copy_run(tmp_path, times):
 @TIMES
 def test_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data, times):
     arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=60", "task.bptt=5"]
-    arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "network.d_embed=8", "model.dropout=0.5"]
+    arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "embedding.d_embed=8", "model.dropout=0.5"]
     arguments += ["train.eval_every=30", "log.every=1", "checkpoint.every=3", "task.eval_window=500"]
     arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
     compare(arguments, tmp_path, times)

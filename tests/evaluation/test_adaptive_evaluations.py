@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from seqbench.contracts.batch import Batch
 from seqbench.data.text.stream import EvaluationStream, TokenStream
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.errors import UserError
 from seqbench.evaluation.cache import Cache
 from seqbench.evaluation.dynamic import Dynamic
@@ -29,7 +29,6 @@ DYNAMIC = {"lr": 0.05, "decay": 0.01, "eps": 0.01, "segment": 3, "statistics_bat
 class Words:
     """A task's part that evaluations see."""
 
-    continuous = True
     version = {"name": "words"}
 
     def __init__(self):
@@ -54,11 +53,11 @@ def text(length, window=20):
 
 def network():
     torch.manual_seed(0)
-    return Network(nn.Embedding(V, 5), LSTM(5, 6), Softmax(6, V)).double().eval()
+    return Network(LearnedEmbedding(V, 5, None), LSTM(5, 6), Softmax(6, V)).double().eval()
 
 
 def nll(evaluation, batches, net=None):
-    total, count = evaluation(Words(), net or network(), batches)["nll"]
+    total, count = evaluation(Words(), net or network(), batches).sums["nll"]
     return total / count
 
 
@@ -77,7 +76,7 @@ def test_no_prediction_sees_its_target(name):
         inputs = torch.cat([torch.zeros(1, 1, dtype=torch.long), known[:, : length - 1]], 1)
 
         def total(targets, inputs=inputs):
-            return evaluation(Words(), network(), [Batch(inputs[:, : targets.shape[1]], targets)])["nll"][0]
+            return evaluation(Words(), network(), [Batch(inputs[:, : targets.shape[1]], targets)]).sums["nll"][0]
 
         before = total(known[:, : length - 1]) if length > 1 else 0.0
         scores = [total(torch.cat([known[:, : length - 1], torch.tensor([[word]])], 1)) for word in range(V)]
@@ -113,7 +112,7 @@ def test_dynamic_refuses_rates_that_mean_nothing(wrong):
 
 def test_dynamic_with_learning_rate_0_is_plain_evaluation_exactly():
     evaluation = Dynamic(**{**DYNAMIC, "lr": 0.0, "segment": 20})
-    assert evaluation(Words(), network(), text(60, 20)) == score(network(), text(60, 20), "nll")
+    assert evaluation(Words(), network(), text(60, 20)).sums == score(network(), text(60, 20), "nll")
 
 
 def test_cache_with_weight_0_is_plain_evaluation():
@@ -205,13 +204,15 @@ def test_half_precision_changes_little():
 
 @pytest.mark.parametrize("evaluation", [*EVALUATIONS.values(), Frequency([10, 1000])], ids=lambda one: one.category)
 def test_a_process_without_text_sums_the_same_names(evaluation):
-    names = evaluation(Words(), network(), text(50)).keys()
-    assert evaluation(Words(), network(), iter(())) == dict.fromkeys(names, (0.0, 0))
+    names = evaluation(Words(), network(), text(50)).sums.keys()
+    assert evaluation(Words(), network(), iter(())).sums == dict.fromkeys(names, (0.0, 0))
 
 
 def test_only_for_a_continuous_text():
-    task = Words()
-    task.continuous = False
+    class Numbers:
+        version = {"name": "words"}
+
+    task = Numbers()
     for evaluation in (*EVALUATIONS.values(), Frequency([10])):
         with pytest.raises(UserError, match="is for language modelling, not for the task words"):
             evaluation(task, network(), text(10))

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from seqbench.contracts.task_io import TaskIO
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.errors import UserError
 from seqbench.evaluation.beam import Beam
 from seqbench.heads.softmax import Softmax
-from seqbench.learners.seq2seq import Seq2Seq
+from seqbench.learners.seq2seq import PairInputs, Seq2Seq
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.translation.rnn_attention import RNNAttention
 from seqbench.models.translation.translation_transformer import TranslationTransformer
@@ -29,8 +29,8 @@ PRUNED = {**SETTINGS, "long": {"length_penalty": 3.0}}  # a long one may yet win
 
 def network(n_tokens, kind="gru", d=8) -> Seq2Seq:
     torch.manual_seed(3)
-    io = TaskIO(n_outputs=n_tokens, n_tokens=n_tokens, n_source_tokens=n_tokens, shared_vocabulary=True)
-    tables = [nn.Embedding(n_tokens, d) for _ in range(2)]
+    io = PairInputs(n_tokens=n_tokens, n_source_tokens=n_tokens, shared_vocabulary=True)
+    tables = [LearnedEmbedding(n_tokens, d, None) for _ in range(2)]
     if kind == "gru":
         backbone = RNNAttention(d, lambda d_input: GRU(d_input, 6), lambda d_input: GRU(d_input, 6), d_attention=4)
     else:
@@ -50,7 +50,7 @@ def tried(net, source_B, limit, beam, alpha, form, beta):
     """Every sequence of at most `limit` tokens with </s>, scored one by one; best first."""
     found = []
     valid = torch.ones(1, len(source_B), dtype=torch.bool)
-    n_tokens = net.io.n_tokens
+    n_tokens = net.inputs.n_tokens
     for length in range(1, limit + 1):
         for ids in itertools.product(range(3, n_tokens), repeat=length - 1):
             state, log_p = net.start(source_B[None], valid), 0.0
@@ -88,7 +88,7 @@ def pruned(net, source_B, limit, width, early, alpha, form, beta):
         grown = []
         for log_p, ids, before in live:
             log_p_1V, state = net.step(torch.tensor([ids[-1]]), before)
-            tokens = [EOS] if length == limit else range(EOS, net.io.n_tokens)
+            tokens = [EOS] if length == limit else range(EOS, net.inputs.n_tokens)
             grown += [(log_p + float(log_p_1V[0, token]), [*ids, token], state) for token in tokens]
         grown.sort(key=lambda one: -one[0])
         lp = ((5 + length) / 6) ** alpha if form == "gnmt" else length**alpha
@@ -214,7 +214,7 @@ def test_mistakes(settings, said):
 
 def test_only_translations_are_translated():
     class Words:
-        io, version = TaskIO(n_outputs=3, n_tokens=3), {"name": "words"}
+        version = {"name": "words"}
 
     with pytest.raises(UserError, match="evaluation=beam is for translation, not for the task words"):
         Beam(2)(Words(), network(6), [])

@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqbench.heads.adaptive import Adaptive, AdaptiveEmbedding
+from seqbench.embeddings.adaptive import AdaptiveEmbedding
+from seqbench.embeddings.learned import LearnedEmbedding
+from seqbench.heads.adaptive import Adaptive
 
 N, D, C = 9, 16, 50
 CUTOFFS = [10, 30]
@@ -93,9 +95,12 @@ def test_tying_shares_what_it_says():
         (lambda: Adaptive(D, C, [10, 50]), "below the number of words, 50"),
         (lambda: Adaptive(D, C, [20, 10]), "must rise"),
         (lambda: Adaptive(D, C, CUTOFFS, 100.0), "no column of 16"),
-        (lambda: Adaptive(D, C, CUTOFFS, embedding=nn.Embedding(C, D)), "network.embedding=adaptive"),
+        (lambda: Adaptive(D, C, CUTOFFS, embedding=LearnedEmbedding(C, D, None)), "embedding=adaptive"),
         (lambda: Adaptive(D, C, CUTOFFS, 2.0, embedding=AdaptiveEmbedding(C, D, [10], 2.0)), "those of the head"),
-        (lambda: Adaptive(8, C, CUTOFFS, 2.0, embedding=AdaptiveEmbedding(C, D, CUTOFFS, 2.0)), "network.d_embed, 16"),
+        (
+            lambda: Adaptive(8, C, CUTOFFS, 2.0, embedding=AdaptiveEmbedding(C, D, CUTOFFS, 2.0)),
+            "d_embed, 16",
+        ),
     ],
 )
 def test_mistakes_are_said(make, says):

@@ -2,14 +2,14 @@
 
 import torch
 
+from seqbench.contracts.peers import Alone
 from seqbench.heads.hebbian import Hebbian
 from seqbench.heads.softmax import Softmax
 
 D, C = 4, 6
 
 
-def alone(rows):
-    return rows
+ALONE = Alone()
 
 
 def head(**settings):
@@ -31,7 +31,7 @@ def test_rows_of_the_targets_move_to_their_mean_features():
         h, _ = batch(step)
         target = torch.tensor([2, 2, 0, 2, 2])  # one step counts once, however often a class is in it
         one.losses(h, target)
-        one.after_step(alone)
+        one.after_step(ALONE)
         share = max(1 / step, 0.3) if step < 4 else 0.0
         for y, mean in ((0, h[2]), (2, h[[0, 1, 3, 4]].mean(0))):
             before[y] = share * mean + (1 - share) * before[y]
@@ -44,7 +44,7 @@ def test_rescaled_features_keep_a_rows_norm():
     norm = one.linear.weight.detach().norm(dim=1)
     h, target = batch(1)
     one.losses(h, target)
-    one.after_step(alone)
+    one.after_step(ALONE)
     torch.testing.assert_close(one.linear.weight.detach().norm(dim=1), norm)  # the first share is 1
     assert not torch.equal(one.linear.weight[target[0]], head().linear.weight[target[0]])
 
@@ -62,7 +62,7 @@ def test_without_mixing_it_is_the_plain_softmax_bit_for_bit():
             optimizer.zero_grad()
             loss.sum().backward()
             optimizer.step()
-        one.after_step(alone)
+        one.after_step(ALONE)
     assert torch.equal(one.linear.weight, plain.linear.weight) and torch.equal(one.linear.bias, plain.linear.bias)
 
 
@@ -70,11 +70,16 @@ def test_batches_of_a_step_and_processes_are_one_batch():
     whole, parts = head(), head()
     h, target = batch(3, n=8)
     whole.losses(h, target)
-    whole.after_step(alone)
+    whole.after_step(ALONE)
     parts.losses(h[:2], target[:2])
     parts.losses(h[2:5], target[2:5])
     others = {h.shape[1:]: h[5:], target.shape[1:]: target[5:]}  # another process's rows
-    parts.after_step(lambda rows: torch.cat([rows, others[rows.shape[1:]]]))
+
+    class Two(Alone):
+        def gather(self, rows):
+            return torch.cat([rows, others[rows.shape[1:]]])
+
+    parts.after_step(Two())
     torch.testing.assert_close(whole.linear.weight, parts.linear.weight)
     assert torch.equal(whole.steps_seen, parts.steps_seen)
 
@@ -83,5 +88,5 @@ def test_evaluation_leaves_no_trace():
     one = head().eval()
     before = one.linear.weight.detach().clone()
     one.losses(*batch(1))
-    one.after_step(alone)
+    one.after_step(ALONE)
     assert torch.equal(one.linear.weight, before) and not one.steps_seen.any()

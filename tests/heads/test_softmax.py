@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from allocation import allocated
-from torch import nn
 
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
 from seqbench.heads.softmax import Softmax
 
@@ -81,10 +81,10 @@ def test_a_chunked_head_is_the_plain_one(setting):
 
 
 def test_tied_weights_are_one_matrix():
-    embedding = nn.Embedding(V, D)
+    embedding = LearnedEmbedding(V, D, None)
     head = Softmax(D, V, embedding=embedding)
     assert head.linear.weight is embedding.weight
-    with pytest.raises(ValueError, match=r"network\.d_embed, 5"):
+    with pytest.raises(ValueError, match=r"embedding\.d_embed, 5"):
         Softmax(D + 1, V, embedding=embedding)
 
 

@@ -6,6 +6,7 @@ import weakref
 import pytest
 import torch
 
+from seqbench.contracts.peers import Alone
 from seqbench.models.attention.weight_tied_transformer import WeightTiedTransformer
 from seqbench.models.convolutional.trellisnet import TrellisNet
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
@@ -138,7 +139,7 @@ def test_the_jacobians_loss_in_a_share_of_the_steps_and_growing():
     torch.manual_seed(0)
     before = model(x_of())[2].detach()
     for _ in range(20):
-        model.after_step()
+        model.after_step(Alone())
     torch.manual_seed(0)
     assert float(model(x_of())[2].detach()) == pytest.approx(1.2 * float(before))
     assert model.eval()(x_of())[2] is None
@@ -150,11 +151,11 @@ def test_pretraining_is_a_shallow_network_and_its_count_is_saved():
     shallow.block.load_state_dict(model.block.state_dict())
     torch.testing.assert_close(model(x_of())[0], shallow(x_of())[0])
     assert model.diagnostics()["forward_evaluations"] == (0.0, 0.0)
-    model.after_step()
+    model.after_step(Alone())
     resumed = built(DEQTransformer, seed=1, **TRANSFORMER, **exactly(), pretrain_steps=2, pretrain_layers=3)
     resumed.load_state_dict(model.state_dict())
     for each in (model, resumed):
-        each.after_step()
+        each.after_step(Alone())
         each(x_of())
         assert each.diagnostics()["forward_evaluations"][1] == 3  # two steps are over: a solver took its place
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from seqbench.contracts.batch import Batch
-from seqbench.contracts.task_io import TaskIO
+from seqbench.contracts.inputs_outputs import Outputs
+from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.softmax import Softmax
-from seqbench.learners.seq2seq import build_seq2seq
+from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.translation.convs2s import ConvS2S
 from seqbench.models.translation.gnmt import GNMT
@@ -14,7 +14,7 @@ from seqbench.models.translation.rnn_attention import RNNAttention
 from seqbench.models.translation.translation_transformer import TranslationTransformer
 
 V, D = 11, 8
-IO = TaskIO(n_outputs=V, n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
+IO = PairInputs(n_tokens=V, n_source_tokens=V, shared_vocabulary=True)
 
 
 def composed(**settings):
@@ -52,14 +52,18 @@ CASES = {  # how the model is made, and what stands around it
 @pytest.mark.parametrize("name", CASES)
 def test_acts_in_training_alone(name):
     make, around = CASES[name]
-    dropouts = {"dropout_words": 0.0, "dropout_input": 0.0, "dropout_output": 0.0, **around}
     torch.manual_seed(0)
     network = build_seq2seq(
-        IO, make, lambda d, n, table: Softmax(d, n), "learned", D, False, False, **dropouts, init_range=0.5
+        IO,
+        Outputs("classes", V),
+        lambda n_tokens, **_: LearnedEmbedding(n_tokens, D, 0.5),
+        make,
+        Softmax,
+        **around,
     ).double()
     source, inputs, targets = torch.randint(4, V, (3, 4, 5))
     valid = torch.ones(4, 5, dtype=torch.bool)
-    batch = Batch(inputs, targets, valid, True, source=source, source_valid_BS=valid, rows_B=torch.arange(4))
+    batch = PairBatch(inputs, targets, valid, source=source, source_valid_BS=valid, rows_B=torch.arange(4))
 
     def loss(seed):
         torch.manual_seed(seed)

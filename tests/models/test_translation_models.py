@@ -9,10 +9,11 @@ from torch import nn
 
 from seqbench.config.compose import composed
 from seqbench.contracts.batch import Batch
-from seqbench.contracts.task_io import TaskIO
-from seqbench.engine.run import instantiate
-from seqbench.heads.softmax import Softmax
-from seqbench.learners.seq2seq import build_seq2seq
+from seqbench.contracts.inputs_outputs import Outputs
+from seqbench.contracts.learner import count_parameters
+from seqbench.contracts.task import Task
+from seqbench.engine.assemble import assemble_learner
+from seqbench.learners.seq2seq import PairInputs
 from seqbench.models.cells.attention.source import Attention, reversed_within
 from seqbench.models.translation.convs2s import ConvS2S
 from seqbench.models.translation.gnmt import GNMT
@@ -183,19 +184,13 @@ def test_gnmt_is_its_equations():
 
 
 def size_of(experiment, device="meta"):
-    config = composed([f"experiment={experiment}"])
+    config, task = composed([f"experiment={experiment}"]), Task()
     n = config.task["vocabulary_size"]
-    io = TaskIO(n_outputs=n, n_tokens=n, n_source_tokens=n, shared_vocabulary=True)
-    head = {key: value for key, value in config.head.items() if key != "_target_"}
-    settings = {key: value for key, value in vars(config.network).items() if key not in ("cutoffs", "div_value")}
+    task.inputs = PairInputs(n_tokens=n, n_source_tokens=n, shared_vocabulary=True)
+    task.outputs = Outputs("classes", n)
     with torch.device(device):
-        network = build_seq2seq(
-            io,
-            lambda d_input: instantiate("model", config.model, d_input=d_input),
-            lambda d_input, n_outputs, embedding: Softmax(d_input, n_outputs, **head, embedding=embedding),
-            **settings,
-        )
-    return network, network.count_parameters()["total"]
+        network = assemble_learner(config, task)
+    return network, count_parameters(network)["total"]
 
 
 @pytest.mark.parametrize(("experiment", "published"), [("transformer_base", 65e6), ("gnmt", 278e6)])

@@ -7,10 +7,15 @@ import pytest
 import torch
 
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.optimizer import StepFacts
 from seqbench.optim.groups import build_optimizer
 from seqbench.optim.nt_asgd import NTASGD, triggered
 
 FALLING = [5.0, 4.0, 3.0, 2.0]
+
+
+def facts(history):
+    return StepFacts(step=0, history=history, count=1, loss_scale=1.0, seed=0)
 
 
 def first_trigger(history, interval):
@@ -60,7 +65,7 @@ def test_before_the_trigger_it_is_sgd():
     weights, optimizer = problem()
     other = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
     plain = torch.optim.SGD(other, lr=0.3, weight_decay=0.01)
-    optimizer.observe(FALLING)
+    optimizer.begin(facts(FALLING))
     assert all(map(torch.equal, steps(weights, optimizer, 5), steps(other, plain, 5)))
     with optimizer.averaged() as differs:
         assert not differs
@@ -71,9 +76,9 @@ def test_before_the_trigger_it_is_sgd():
 def test_the_average_is_that_of_the_iterates_since():
     weights, optimizer = problem()
     steps(weights, optimizer, 3)
-    optimizer.observe([*FALLING, 9.0])
+    optimizer.begin(facts([*FALLING, 9.0]))
     path = steps(weights, optimizer, 4)
-    optimizer.observe([*FALLING, 9.0, 1.0, 0.5])  # once begun, it goes on
+    optimizer.begin(facts([*FALLING, 9.0, 1.0, 0.5]))  # once begun, it goes on
     path += steps(weights, optimizer, 4, seed=1)
     last, still = weights[0].detach().clone(), weights[1].detach().clone()
     with optimizer.averaged() as differs:
@@ -85,7 +90,7 @@ def test_the_average_is_that_of_the_iterates_since():
 
 def test_the_weights_come_back_after_an_error():
     weights, optimizer = problem()
-    optimizer.observe([*FALLING, 9.0])
+    optimizer.begin(facts([*FALLING, 9.0]))
     path = steps(weights, optimizer, 2)
     with pytest.raises(RuntimeError, match="in evaluation"), optimizer.averaged():
         assert not torch.equal(weights[0], path[-1])
@@ -96,7 +101,7 @@ def test_the_weights_come_back_after_an_error():
 @pytest.mark.parametrize("history", [FALLING, [*FALLING, 9.0]], ids=["before", "after"])
 def test_saved_and_loaded_it_goes_on_alike(history):
     weights, optimizer = problem()
-    optimizer.observe(history)
+    optimizer.begin(facts(history))
     steps(weights, optimizer, 3)
     file = io.BytesIO()
     torch.save([[weight.detach() for weight in weights], optimizer.state_dict()], file)
@@ -108,7 +113,7 @@ def test_saved_and_loaded_it_goes_on_alike(history):
     second.load_state_dict(state)
     ends = []
     for w, o in [(weights, optimizer), (others, second)]:
-        o.observe(history)
+        o.begin(facts(history))
         steps(w, o, 3, seed=2)
         with o.averaged() as differs:
             ends.append([differs, *(weight.detach().clone() for weight in w)])
@@ -126,7 +131,7 @@ def test_a_group_may_average_beside_one_that_does_not():
         {"lr": 0.1, "groups": {"recurrent": {"_target_": "nt_asgd", "lr": 0.2, "nonmonotone_interval": 0}}},
     )
     for history in ([], [1.0], [1.0, 2.0], [1.0, 2.0, 0.5]):
-        optimizer.observe(history)
+        optimizer.begin(facts(history))
         network(torch.ones(4, 3)).square().sum().backward()
         for one in optimizer.all():
             one.step()

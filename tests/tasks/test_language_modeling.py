@@ -106,7 +106,7 @@ def test_rows_shorter_than_a_window_are_one_sentence(variable, folder):
 
 def test_a_step_is_made_with_the_mean_scale_of_its_batches(seqbench, real_data, tmp_path):
     settings = ["task=ptb_char", "task.batch_size=2000", "task.bptt=20", "task.variable_bptt=true", "task.data_seed=3"]
-    settings += ["model=lstm", "model.hidden_size=4", "network.d_embed=4", "optimizer=sgd", "optimizer.lr=0.5"]
+    settings += ["model=lstm", "model.hidden_size=4", "embedding.d_embed=4", "optimizer=sgd", "optimizer.lr=0.5"]
     settings += ["train.max_epochs=null", "train.max_steps=4", "train.accumulate=2", "log.every=1"]
     settings += ["task.eval_window=50000", f"source={real_data / 'ptb'}", "data_dir=data"]
     code, said, errors = seqbench("train", *settings)

@@ -79,7 +79,7 @@ def test_the_version_tells_data_and_subwords_apart(task, raw, tmp_path):
 
 SMALL = [
     *("task=multi30k_ende", "model=rnn_attention", "model@model.encoder=gru", "model@model.decoder=gru"),
-    *("model.encoder.hidden_size=16", "model.decoder.hidden_size=32", "model.d_attention=16", "network.d_embed=16"),
+    *("model.encoder.hidden_size=16", "model.decoder.hidden_size=32", "model.d_attention=16", "embedding.d_embed=16"),
     *("task.vocabulary_size=300", "task.batch_tokens=300", "optimizer=adam", "optimizer.lr=1e-2", "train.threads=1"),
     *("head=softmax", "head.label_smoothing=0.1", "head.target_chunk=64", "network.dropout_input=0.1"),
 ]
@@ -199,7 +199,7 @@ MISTAKES = [
         "model.encoder.dropout is missing: GRU needs it in its YAML.",
     ),
     ("model.attention=sum", "model: attention is one of additive, general, dot, not 'sum'."),
-    ("network.embedding=one_hot", "translation reads a learned embedding, not network.embedding=one_hot."),
+    ("embedding=one_hot", "translation reads a learned embedding, not embedding=one_hot."),
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
     ("task.batch_tokens=0", "task: task.batch_tokens is at least 1, not 0."),
     (

@@ -11,7 +11,7 @@ from seqbench.config.compose import folder, options
 
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 NAMES = [name for name in options("experiment") if name.startswith("multi30k_ende/")]
-TRANSFORMER = ["model.d_model=16", "model.n_heads=2", "model.n_layers=1", "model.d_ff=16", "network.d_embed=16"]
+TRANSFORMER = ["model.d_model=16", "model.n_heads=2", "model.n_layers=1", "model.d_ff=16", "embedding.d_embed=16"]
 WMT14 = {
     "transformer_base": TRANSFORMER,
     "convs2s": ["model.encoder_layers=[[16,3]]", "model.decoder_layers=[[16,3]]", "model.d_hidden=16"],
@@ -56,7 +56,7 @@ def test_the_loss_falls(seqbench, raw, tmp_path, name):
 @pytest.mark.parametrize("name", WMT14)
 def test_wmt14_takes_a_step(seqbench, raw_wmt14, tmp_path, name):
     small = ["task.vocabulary_size=300", "task.batch_tokens=400", "train.max_epochs=null", "train.max_steps=1"]
-    small += ["train.threads=1", f"source={raw_wmt14}", f"data_dir={raw_wmt14.parent / 'data'}", "network.d_embed=16"]
+    small += ["train.threads=1", f"source={raw_wmt14}", f"data_dir={raw_wmt14.parent / 'data'}", "embedding.d_embed=16"]
     code, _, wrong = seqbench("train", f"experiment=wmt14_ende/{name}", *small, *WMT14[name])
     assert code == 0, wrong
     text = (folder() / "experiment" / "wmt14_ende" / f"{name}.yaml").read_text()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
@@ -90,7 +91,7 @@ class DEQTransformer(Backbone):
         z_BTD, aux = self.equilibrium(lambda z: step(z, keys_values_BM2D), start)
         return z_BTD, {"past": step.past_BM2D, "z": step.kept(z_BTD, memory_BMD)}, aux
 
-    def after_step(self) -> None:
+    def after_step(self, peers: Peers) -> None:
         self.equilibrium.after_step()
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:

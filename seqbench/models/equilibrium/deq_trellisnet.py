@@ -11,6 +11,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
 from seqbench.models.cells.equilibrium.solvers import Solver
@@ -86,7 +87,7 @@ class DEQTrellisNet(Backbone):
         z_BTC, aux = self.equilibrium(lambda z: step(z, memory_BSC), start)
         return z_BTC[..., -self.d_output :], {"past": step.past_BSG, "z": step.kept(z_BTC, memory_BSC)}, aux
 
-    def after_step(self) -> None:
+    def after_step(self, peers: Peers) -> None:
         self.equilibrium.after_step()
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:

@@ -102,7 +102,7 @@ class GNMT(EncoderDecoder):
         return torch.stack(outputs, 1), torch.stack(contexts, 1), (h_BH, c_BH), coverage_BS
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self._recurrences()])}
+        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self._recurrences()], recurrent=True)}
 
     def _recurrences(self) -> list[nn.LSTM]:
         return [self.backward_layer, *self.encoder, self.bottom, *self.upper]  # type: ignore[list-item]

@@ -13,6 +13,7 @@ Shapes: B batch, S source positions, T target positions, D features.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -75,15 +76,15 @@ class RNNAttention(EncoderDecoder):
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         """Those of encoder and decoder, together under one name; where they want different rates, the decoder's as
         "decoder_<name>"."""
-        found: dict[str, ParameterGroup] = {}
-        for one in self.parts():
-            for name, group in one.parameter_groups().items():
-                before = found.get(name, ParameterGroup([], group.lr_scale))
-                if before.lr_scale != group.lr_scale:
-                    found[f"decoder_{name}"] = group
+        groups: dict[str, ParameterGroup] = {}
+        for part in self.parts():
+            for name, group in part.parameter_groups().items():
+                before = groups.get(name, replace(group, parameters=[]))
+                if replace(before, parameters=[]) != replace(group, parameters=[]):
+                    groups[f"decoder_{name}"] = group
                     continue
-                found[name] = ParameterGroup([*before.parameters, *group.parameters], group.lr_scale)
-        return found
+                groups[name] = replace(group, parameters=[*before.parameters, *group.parameters])
+        return groups
 
     def parts(self) -> list[Backbone]:
         return [*self._encoders(), self.decoder]

@@ -43,7 +43,7 @@ class TranslationTransformer(EncoderDecoder):
     ):
         super().__init__()
         if d_input != d_model:
-            raise ValueError(f"network.d_embed is the model's width: {d_model}, not {d_input}")
+            raise ValueError(f"embedding.d_embed is the model's width: {d_model}, not {d_input}")
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model={d_model} is even and divides into n_heads={n_heads}")
         if norm not in NORMS:

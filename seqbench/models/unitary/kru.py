@@ -69,7 +69,7 @@ class KRU(Recurrent):
         return self.unitary_weight * unitary_penalty(self._matrices())
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup(list(self.factors))}
+        return {"recurrent": ParameterGroup(list(self.factors), recurrent=True)}
 
     def _matrices(self) -> list[Tensor]:
         factors = [factor.to(torch.promote_types(factor.dtype, torch.float32)) for factor in self.factors]

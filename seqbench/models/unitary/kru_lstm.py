@@ -59,4 +59,4 @@ class KRULSTM(Backbone):
         return torch.cat(outputs, 1), (h_BN, c_BN), None
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup(list(self.factors))}
+        return {"recurrent": ParameterGroup(list(self.factors), recurrent=True)}

@@ -57,4 +57,4 @@ class SCORNN(Recurrent):
         return Dense(self.recurrent_matrix())
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup([self.skew_entries], self.recurrent_lr_scale)}
+        return {"recurrent": ParameterGroup([self.skew_entries], self.recurrent_lr_scale, recurrent=True)}

@@ -23,10 +23,10 @@ import torch
 
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.evaluation.scoring import score
-from seqbench.learners.network import Network
 from seqbench.tasks.synthetic.counted import draws, rows
 
 VARIANTS = ("urnn", "scornn", "tcn")
@@ -37,6 +37,8 @@ class Adding(Task):
 
     `fresh`, `train_size` and `data_seed` as in the copy task.
     """
+
+    selection = "mse"
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Adding(Task):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
         self.fresh, self.data_seed = fresh, data_seed
-        self.io = TaskIO(n_outputs=1, n_features=2, real_outputs=True, selection="mse")
+        self.inputs, self.outputs = Inputs(n_features=2), Outputs("reals", 1)
         self.version = {"name": "adding", "version": 1, "data_sha256": None}
         self.baseline = {"mse": 1 / 6}
 
@@ -91,8 +93,8 @@ class Adding(Task):
         second_B = half + (place_B2[:, 1] * (self.length - half)).astype(int)
         return np.stack([first_B, second_B], axis=1)
 
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
-        return score(network, batches, "mse")
+    def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
+        return score(learner, batches, "mse")
 
     def metrics(self, sums: Sums) -> dict[str, float]:
         squared_error, n_targets = sums["mse"]

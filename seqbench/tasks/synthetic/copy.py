@@ -20,10 +20,10 @@ import torch
 
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.evaluation.scoring import score_classes
-from seqbench.learners.network import Network
 from seqbench.tasks.synthetic.counted import draws, rows
 
 N_SYMBOLS, MARKER = 8, 9
@@ -60,12 +60,8 @@ class Copy(Task):
         self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
         self.fresh, self.data_seed = fresh, data_seed
         raw = variant == "tcn"
-        self.io = TaskIO(
-            n_outputs=10 if raw else 9,
-            n_tokens=None if raw else 10,
-            n_features=1 if raw else None,
-            one_hot=True,
-        )
+        self.inputs = Inputs(n_features=1) if raw else Inputs(n_tokens=10)
+        self.outputs = Outputs("classes", 10 if raw else 9)
         self.version = {"name": "copy", "version": 1, "data_sha256": None}
         scored = n_copied if variant == "s4" else delay + 2 * n_copied
         self.baseline = {"nll": n_copied * math.log(N_SYMBOLS) / scored}
@@ -90,8 +86,8 @@ class Copy(Task):
         inputs = inputs_BT.unsqueeze(-1).float() if self.variant == "tcn" else inputs_BT
         return Batch(inputs, targets_BT, valid_BT)
 
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
-        return score_classes(network, batches, self.n_copied)
+    def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
+        return score_classes(learner, batches, self.n_copied)
 
     def metrics(self, sums: Sums) -> dict[str, float]:
         (nll, n_targets), (correct, n_symbols) = sums["nll"], sums["accuracy"]

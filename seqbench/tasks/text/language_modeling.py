@@ -16,14 +16,14 @@ import numpy as np
 
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.data.files.lock import say
 from seqbench.data.text.build import ensure_prepared, prepare
 from seqbench.data.text.corpus import Corpus
 from seqbench.data.text.stream import EvaluationStream, TokenStream
 from seqbench.evaluation.scoring import perplexity, score
-from seqbench.learners.network import Network
 
 _BLOCK = 1 << 22  # tokens counted at a time
 
@@ -58,7 +58,8 @@ class LanguageModeling(Task):
             "valid": EvaluationStream(self.ids["valid"], eval_window, eos),
             "test": EvaluationStream(self.ids["test"], eval_window, eos),
         }
-        self.io = TaskIO(n_outputs=len(prepared.vocabulary), n_tokens=len(prepared.vocabulary))
+        n_types = len(prepared.vocabulary)
+        self.inputs, self.outputs = Inputs(n_tokens=n_types), Outputs("classes", n_types)
         self.version = {"name": self.corpus.name, "version": self.corpus.version, "data_sha256": prepared.sha256}
         self.baseline: dict[str, float] = {}
 
@@ -78,9 +79,9 @@ class LanguageModeling(Task):
 
     def token_counts(self) -> np.ndarray:
         """How often each type occurs in the training split: (V,) int64."""
-        ids, counts = self.ids["train"], np.zeros(self.io.n_outputs, np.int64)
+        ids, counts = self.ids["train"], np.zeros(self.outputs.size, np.int64)
         for start in range(0, len(ids), _BLOCK):
-            counts += np.bincount(ids[start : start + _BLOCK], minlength=self.io.n_outputs)
+            counts += np.bincount(ids[start : start + _BLOCK], minlength=self.outputs.size)
         return counts
 
     def n_batches(self, split: str) -> int:
@@ -91,11 +92,11 @@ class LanguageModeling(Task):
         lr_scale = inputs_BT.shape[1] / self.bptt if split == "train" else 1.0
         return Batch(inputs_BT, targets_BT, reset=reset, lr_scale=lr_scale)
 
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
-        return score(network, batches, "nll")
+    def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
+        return score(learner, batches, "nll")
 
     def metrics(self, sums: Sums) -> dict[str, float]:
-        """Of all targets, and of those an evaluation told apart: `nll_from_100` gives `ppl_from_100`."""
+        """Of all targets, and of those that an evaluation tells apart: `nll_from_100` gives `ppl_from_100`."""
         found: dict[str, float] = {}
         for name, (total, n_targets) in sums.items():
             if not n_targets:

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
+from seqbench.contracts.inputs_outputs import Outputs
+from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import SPLITS, Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.data.files.lock import say
 from seqbench.data.pairs.buckets import Buckets, InOrder
 from seqbench.data.pairs.build import ensure_pairs
@@ -32,9 +33,8 @@ from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.pairs.source import ParallelCorpus
 from seqbench.data.pairs.store import SCORED, SIDES, PairSettings
 from seqbench.data.pairs.subword import BOS, EOS, PAD
-from seqbench.evaluation.bleu import scores
 from seqbench.evaluation.scoring import perplexity, score
-from seqbench.learners.network import Network
+from seqbench.learners.seq2seq import PairBatch, PairInputs
 
 _LINE_ENDS = re.compile(r"[\r\n]+")
 _LARGEST_SPLIT = 1 << 32  # pairs are numbered from this times the split's number
@@ -77,8 +77,8 @@ class Translation(Task):
             "test": InOrder(lengths["test"], eval_batch_tokens),
         }
         n_pieces = len(self.pairs.subwords)
-        self.io = TaskIO(
-            n_outputs=n_pieces,
+        self.outputs = Outputs("classes", n_pieces)
+        self.inputs = PairInputs(
             n_tokens=n_pieces,
             n_source_tokens=n_pieces,
             shared_vocabulary=True,
@@ -118,7 +118,7 @@ class Translation(Task):
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches
 
-    def batch(self, split: str, index: int) -> Batch:
+    def batch(self, split: str, index: int) -> PairBatch:
         examples = self.index[split].examples(index)
         sources = [self.pairs.sequence(split, "source", example) for example in examples]
         targets = [self.pairs.sequence(split, "target", example) for example in examples]
@@ -127,7 +127,15 @@ class Translation(Task):
         inputs_BT = torch.cat([torch.full((len(examples), 1), BOS), target_BT[:, :-1]], 1)
         inputs_BT = inputs_BT.where(valid_BT, PAD)
         rows_B = torch.from_numpy(examples + SPLITS.index(split) * _LARGEST_SPLIT)
-        return Batch(inputs_BT, target_BT, valid_BT, source=source_BS, source_valid_BS=source_valid_BS, rows_B=rows_B)
+        return PairBatch(
+            inputs_BT,
+            target_BT,
+            valid_BT,
+            inputs_valid_BT=valid_BT,
+            source=source_BS,
+            source_valid_BS=source_valid_BS,
+            rows_B=rows_B,
+        )
 
     def sentences(self, rows: Iterable[int], side: str) -> list[str]:
         """The lines of pairs of valid or test, which `Batch.rows_B` numbers."""
@@ -138,15 +146,14 @@ class Translation(Task):
         """Text of lists of target ids, a line each: pieces that spell bytes may spell the end of one."""
         return [_LINE_ENDS.sub(" ", line) for line in self.pairs.subwords.decode(ids)]
 
-    def evaluate(self, network: Network, batches: Iterable[Batch]) -> Sums:
-        return score(network, batches, "nll")
+    def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
+        return score(learner, batches, "nll")
 
     def metrics(self, sums: Sums) -> dict[str, float]:
-        """Of the references' pieces, and, where they were translated, the scores of the translations."""
-        nll, n_targets = sums["nll"]
-        nll /= n_targets
-        found = {"nll": nll, "ppl": perplexity(nll), "n_targets": n_targets}
-        return found | scores(sums, self.tokenized)
+        """Of the references' pieces."""
+        total, n_targets = sums["nll"]
+        nll = total / n_targets
+        return {"nll": nll, "ppl": perplexity(nll), "n_targets": n_targets}
 
 
 class Multi30k(Translation):

@@ -74,7 +74,7 @@ class RecurrentStack(Backbone):
         return y, tree_map(lambda tensor: tensor.squeeze(0), after)
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
-        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self.layers])}
+        return {"recurrent": ParameterGroup([weights(layer)[1] for layer in self.layers], recurrent=True)}
 
 
 def weights(layer: nn.Module) -> list[nn.Parameter]:

@@ -1,0 +1,41 @@
+"""What an optimizer may know of a step, and what it may say of itself.
+
+Any `torch.optim.Optimizer` will do. A constructor that takes `network` is given the learner, one that takes `peers` the
+other processes. The class attribute `reduces_gradients = True` says that it sums gradients over the processes itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """`step` counts from 0; `history` holds the selection metric on valid at each evaluation so far (lower is better);
+    `count` is the number of scored targets of the step, over all processes; a gradient is `loss_scale` times that of
+    the summed loss until it is unscaled; `seed` is the same in all processes, for noise that replicas must share."""
+
+    step: int
+    history: Sequence[float]
+    count: int
+    loss_scale: float
+    seed: int
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """An optimizer that is told of each step before its gradients are computed."""
+
+    def begin(self, facts: StepFacts) -> None: ...
+
+
+@runtime_checkable
+class Averaging(Protocol):
+    """An optimizer whose weights are evaluated with other values than it trains."""
+
+    def averaged(self) -> contextlib.AbstractContextManager[bool]:
+        """The evaluated weights for as long as the context lasts; the value is whether they differ."""
+        ...
