@@ -9,6 +9,7 @@ its own are better than they need be; with 3e-4 for our tolerance the gradients 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 from collections.abc import Callable
@@ -19,10 +20,13 @@ from torch import Tensor, nn
 from seqbench.bench.recurrent import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
+from seqbench.models.cells.equilibrium.anderson import Anderson
+from seqbench.models.cells.equilibrium.broyden import Broyden
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
-from seqbench.models.cells.equilibrium.solvers import Solver
+from seqbench.models.cells.equilibrium.plain import Plain
 
 TOLERANCE, STEPS = 1e-3, 60
+SOLVERS = {"anderson": Anderson, "broyden": Broyden, "plain": Plain}
 Step = Callable[[], None]
 Pass = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]  # (f, start) -> the layer's output
 
@@ -52,11 +56,8 @@ class Problem:
 
 
 def layer(method: str, tolerance: float = TOLERANCE) -> Pass:
-    solver = Solver(method, STEPS, tolerance)
-    settings = {"jacobian_weight": 0.0, "jacobian_probability": 0.0, "jacobian_growth_steps": None}
-    equilibrium = Equilibrium(
-        solver, solver, "implicit", 1, 1.0, **settings, pretrain_steps=0, pretrain_layers=1, on_failure="continue"
-    )
+    solver = functools.partial(SOLVERS[method], STEPS, tolerance)
+    equilibrium = Equilibrium(solver, solver)
     return lambda f, start: equilibrium(f, start)[0]
 
 

@@ -109,19 +109,21 @@ def test_processes_share_the_cores(tmp_path, monkeypatch):
 
 DIVERGING = [
     *[setting for setting in SMALL if not setting.startswith("model.")],
-    *["model=deq_trellisnet", "model.hidden_size=8", "model.init_std=8", "model.forward_solver=plain"],
+    *["model=deq_trellisnet", "model.hidden_size=8", "model.init_std=8"],
+    "solver@model.equilibrium.forward=plain",
 ]
 
 
 @pytest.mark.parametrize(("pretrain_steps", "kept"), [(3, (1, 2)), (4, (3, 4))], ids=["evaluation", "step"])
 def test_an_equilibrium_that_is_not_found_stops_the_run(seqbench, tmp_path, pretrain_steps, kept):
-    settings = [f"model.pretrain_steps={pretrain_steps}", "model.on_failure=stop", "checkpoint.every=1"]
+    settings = ["model.equilibrium.on_failure=stop", "checkpoint.every=1"]
+    settings.append(f"model.equilibrium.pretrain_steps={pretrain_steps}")
     code, _, said = seqbench("train", *DIVERGING, *settings)
     assert code == 1
     assert re.fullmatch(
-        r"seqbench: The forward solver got nowhere on \d+ of 20 sequences \(residual [\d.]+\)\. A lower learning rate, "
-        r"model\.jacobian_weight or model\.pretrain_steps may help; model\.on_failure=continue goes on with the best "
-        r"that is found\. The last good checkpoint is kept\.\n",
+        r"seqbench: The forward solver failed on \d+ of 20 sequences \(residual [\d.]+\)\. A lower learning rate, "
+        r"equilibrium\.jacobian_weight or equilibrium\.pretrain_steps may help; equilibrium\.on_failure=continue goes "
+        r"on with the best iterate\. The last good checkpoint is kept\.\n",
         said,
     )
     found = sorted(path.name[:15] for path in tmp_path.glob("outputs/*/checkpoints/step*"))
@@ -129,7 +131,7 @@ def test_an_equilibrium_that_is_not_found_stops_the_run(seqbench, tmp_path, pret
 
 
 def test_an_equilibrium_that_is_not_found_is_counted(seqbench, tmp_path):
-    code, _, errors = seqbench("train", *DIVERGING, "model.on_failure=continue")
+    code, _, errors = seqbench("train", *DIVERGING, "model.equilibrium.on_failure=continue")
     assert code == 0, errors
     assert all(row["forward_failed"] > 0.5 for row in rows(tmp_path / "outputs") if "loss" in row)
     assert record(tmp_path)["metrics"]["test"]["forward_failed"] > 0.5

@@ -136,7 +136,11 @@ SIZES = [  # millions, to the last digit given; weight norm's gains are not coun
 
 
 def preset(name: str) -> dict:
-    return {key: value for key, value in composed([f"model={name}"]).model.items() if key != "_target_"}
+    return {
+        key: value
+        for key, value in composed([f"experiment=wikitext103/gated_cnn/{name}"]).model.items()
+        if key != "_target_"
+    }
 
 
 @pytest.mark.parametrize(("name", "d_embed", "n_words", "cutoffs", "millions", "rounding"), SIZES)

@@ -8,14 +8,16 @@ Shapes: B batch, T time, M remembered positions, D width.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.fixed_point import FixedPoint
 from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
-from seqbench.models.cells.equilibrium.solvers import Solver
 
 
 class DEQTransformer(Backbone):
@@ -39,48 +41,13 @@ class DEQTransformer(Backbone):
         pre_norm: bool = False,
         weight_norm: bool = True,
         init_std: float = 0.05,
-        forward_solver: str = "anderson",
-        forward_steps: int = 30,
-        forward_tolerance: float = 1e-3,
-        backward_solver: str = "anderson",
-        backward_steps: int = 30,
-        backward_tolerance: float = 1e-3,
-        relative_tolerance: bool = True,
-        solver_memory: int = 6,
-        backward_memory: int | None = None,
-        gradient: str = "implicit",
-        phantom_steps: int = 5,
-        damping: float = 0.8,
-        jacobian_weight: float = 0.0,
-        jacobian_probability: float = 1.0,
-        jacobian_growth_steps: int | None = None,
-        pretrain_steps: int = 0,
-        pretrain_layers: int = 2,
-        on_failure: str = "continue",
+        equilibrium: Callable[..., FixedPoint] = Equilibrium,
     ):
         super().__init__()
         self.block = TransformerBlock(
             d_input, d_model, n_heads, d_inner, span, dropout, dropout_attention, pre_norm, weight_norm, init_std
         )
-        self.equilibrium = Equilibrium(
-            Solver(forward_solver, forward_steps, forward_tolerance, relative_tolerance, solver_memory),
-            Solver(
-                backward_solver,
-                backward_steps,
-                backward_tolerance,
-                relative_tolerance,
-                solver_memory if backward_memory is None else backward_memory,
-            ),
-            gradient,
-            phantom_steps,
-            damping,
-            jacobian_weight,
-            jacobian_probability,
-            jacobian_growth_steps,
-            pretrain_steps,
-            pretrain_layers,
-            on_failure,
-        )
+        self.equilibrium = equilibrium()
         self.d_output = d_model
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:

@@ -66,10 +66,10 @@ class TransformerStep:
     of this one's injection."""
 
     def __init__(self, block: TransformerBlock, x: Tensor, past_BM2D: Tensor | None):
-        self.block, self.qkv = block, block.qkv.made()
-        self.out, self.inner, self.outer = block.out.made(), block.inner.made(), block.outer.made()
+        self.block, self.qkv = block, block.qkv.effective()
+        self.out, self.inner, self.outer = block.out.effective(), block.inner.effective(), block.outer.effective()
         D, H = block.d_model, block.n_heads
-        self.inject_BTC = block.inject.made()(x)
+        self.inject_BTC = block.inject.effective()(x)
         if past_BM2D is None:
             past_BM2D = self.inject_BTC.new_zeros(len(x), 0, 2 * D)
         self.before_BM2D = past_BM2D
@@ -79,7 +79,7 @@ class TransformerStep:
         self.content_bias = lowered(block.content_bias).unflatten(0, heads)
         self.position_bias = lowered(block.position_bias).unflatten(0, heads)
         distances_LD = sinusoids(min(M + T, block.span + 1), block.content_bias)
-        self.position_LD = block.position.made()(distances_LD)
+        self.position_LD = block.position.effective()(distances_LD)
         rate, training = block.dropout, block.training
         self.mask_out = dropout_mask(x, (B, 1, D), rate, training)
         self.mask_inner = dropout_mask(x, (B, 1, block.inner.weight.shape[0]), rate, training)

@@ -49,14 +49,14 @@ class TrellisStep:
     this one's injection."""
 
     def __init__(self, block: TrellisBlock, x: Tensor, past_BSG: Tensor | None):
-        self.block, self.recur = block, block.recur.made()
+        self.block, self.recur = block, block.recur.effective()
         (B, T), S, H = x.shape[:2], block.dilation, block.hidden_size
-        late_BTG = block.inject_past.made()(x)
+        late_BTG = block.inject_past.effective()(x)
         if past_BSG is None:
             past_BSG = late_BTG.new_zeros(B, S, 4 * H)
         early_BUG = torch.cat([past_BSG.to(late_BTG.dtype), late_BTG], 1)
         self.past_BSG = early_BUG[:, -S:]
-        self.inject_BTG = block.inject.made()(x) + early_BUG[:, :T]
+        self.inject_BTG = block.inject.effective()(x) + early_BUG[:, :T]
         self.mask_B1H = dropout_mask(x, (B, 1, H), block.dropout, block.training)
 
     def __call__(self, z_BTC: Tensor, memory_BSC: Tensor) -> Tensor:
