@@ -52,7 +52,7 @@ _PLACED_NORM = (  # models whose norm was "pre" or "post", a placement
     "seqbench.models.translation_transformer.TranslationTransformer",
 )
 _D_FF = _PLACED_NORM[1:]  # models whose d_inner was d_ff
-_FIRST_DEFAULTS = {**dict.fromkeys(_DEQ, _FLAT), **dict.fromkeys(_PLACED_NORM, {"norm": "post"})}
+_FIRST_DEFAULTS = {**{target: _FLAT for target in _DEQ}, **{target: {"norm": "post"} for target in _PLACED_NORM}}
 
 
 def first_edition(sections: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from seqbench.config.values import fault
+from seqbench.contracts.ranges import AtLeast
 from seqbench.errors import ConfigError, did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
@@ -121,7 +122,10 @@ def nested(kind: str, target: str, path: str = "") -> dict[str, str]:
 def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     """Parameters and type hints of a target's constructor."""
     cls = class_at(kind, target, path)
-    return dict(inspect.signature(cls).parameters), get_type_hints(cls.__init__, include_extras=True)
+    hints = get_type_hints(cls.__init__, include_extras=True)
+    if kind == "optimizer" and "lr" in hints and cls.__module__.startswith("torch."):
+        hints["lr"] = Annotated[hints["lr"], AtLeast(0)]  # torch's own hints say no ranges
+    return dict(inspect.signature(cls).parameters), hints
 
 
 def class_at(kind: str, target: Any, path: str = "") -> type:
@@ -230,7 +234,7 @@ def _check_groups(target: str, groups: Any) -> None:
 
 
 def check_value(path: str, value: Any, hint: Any = None) -> None:
-    """Compare one setting with its type hint, and with what its name allows."""
-    wrong = fault(path.rpartition(".")[2], value, hint)
+    """Compare one setting with its type hint and the ranges in it."""
+    wrong = fault(value, hint)
     if wrong:
         raise ConfigError(f"{path} {wrong}.")

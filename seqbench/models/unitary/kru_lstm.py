@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.maps.kronecker import Kronecker, checked_sizes, random_unitary
@@ -32,7 +33,7 @@ class KRULSTM(Backbone):
     """
 
     def __init__(
-        self, d_input: int, hidden_size: int, factor_sizes: Sequence[int] | None = None, forget_bias: float = 1.0
+        self, d_input: int, hidden_size: Count, factor_sizes: Sequence[Count] | None = None, forget_bias: float = 1.0
     ):
         super().__init__()
         sizes = checked_sizes(hidden_size, factor_sizes)

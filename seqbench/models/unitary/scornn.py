@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seqbench.contracts.ranges import Backend, Count, NotNegative
 from seqbench.contracts.backbone import ParameterGroup
 from seqbench.models.cells.maps.cayley import block_rotations, scaled_cayley
 from seqbench.models.cells.time_loop.recurrence import Dense
@@ -20,19 +21,20 @@ from seqbench.models.cells.time_loop.recurrent import Recurrent
 class SCORNN(Recurrent):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: h (B, hidden_size).
 
-    `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end. `input_init_range` bounds U's
-    uniform initialisation. A is the parameter group "recurrent": its learning rate is `recurrent_lr_scale` times the
-    others'. `backend`: reference | native | auto (cells/recurrence.py).
+    - `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end.
+    - `input_init_range` bounds U's uniform initialisation.
+    - `recurrent_lr_scale` times the others' is the learning rate of A, the parameter group "recurrent".
+    - `backend` does not affect results (cells/time_loop/recurrence.py).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
+        hidden_size: Count,
         n_negative: int,
-        input_init_range: float = 0.01,
-        recurrent_lr_scale: float = 0.1,
-        backend: str = "auto",
+        input_init_range: NotNegative = 0.01,
+        recurrent_lr_scale: NotNegative = 0.1,
+        backend: Backend = "auto",
     ):
         super().__init__("modrelu", backend)
         if not 0 <= n_negative <= hidden_size:

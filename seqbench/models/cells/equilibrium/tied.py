@@ -38,7 +38,8 @@ class TiedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_outputs)) if bias else None
 
     def effective(self) -> Map:
-        """The map with its weight as it acts in this pass: x (..., I) -> (..., O); of ids (...) below I, which stand for one-hot vectors, the columns of W."""
+        """The map as it acts in this pass: x (..., I) -> (..., O); of ids (...) below I, which stand for one-hot
+        vectors, the columns of W."""
         weight_OI = self.weight
         if self.gain is not None:
             weight_OI = weight_OI * (self.gain / torch.linalg.vector_norm(weight_OI, dim=1, keepdim=True))

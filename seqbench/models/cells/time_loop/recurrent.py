@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqbench.compiled import checked_backend
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.time_loop.recurrence import Map, Spare, recurrence
@@ -28,7 +27,7 @@ class Recurrent(Backbone):
 
     def __init__(self, nonlinearity: str, backend: str):
         super().__init__()
-        self.nonlinearity, self.backend, self._spare = nonlinearity, checked_backend(backend), Spare()
+        self.nonlinearity, self.backend, self._spare = nonlinearity, backend, Spare()
 
     def map(self) -> Map:
         """W, made once a forward pass and never once a time step."""

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.compiled import checked_backend, lacks_avx512
+from seqbench.contracts.ranges import OneOf
+from seqbench.compiled import lacks_avx512
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State, tree_map
 from seqbench.models.cells.time_loop.gated import layer as compiled_layer
 
-INITS = ("uniform", "glorot", "orthogonal")
+Init = Annotated[str, OneOf("uniform", "glorot", "orthogonal")]
 
 
 def stops_in_half(x: Tensor) -> bool:
@@ -49,8 +51,8 @@ class RecurrentStack(Backbone):
     def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
         super().__init__()
         if dropout > 0 and len(layers) == 1:
-            raise ValueError(f"dropout={dropout} acts between layers; on the only one network.dropout_output acts")
-        self.backend = checked_backend(backend)
+            raise ValueError(f"dropout={dropout} applies between layers and there is only one; use network.dropout_output")
+        self.backend = backend
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
         self.d_output = layers[-1].hidden_size
@@ -90,8 +92,6 @@ def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
     shape (D + H, gates * H), as TF1's BasicLSTMCell has it, biases zero. orthogonal: each recurrent gate
     an orthogonal matrix, input weights Glorot, biases zero.
     """
-    if init not in INITS:
-        raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
     if init != "uniform" and init_range is not None:
         raise ValueError(f"init_range={init_range} is for init=uniform, not {init}")
     input_weight, recurrent_weight, *biases = weights(layer)
