@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from seqbench.config.network_shape import first_network
+from seqbench.config.network_shape import SETTINGS, first_network
 from seqbench.config.schema import Config, NetworkConfig, TrainConfig
 from seqbench.config.targets import KINDS, PLUGGABLE, current_target, kind_at, nested, signature_of, stable_target
 from seqbench.config.values import same
@@ -52,7 +52,7 @@ _PLACED_NORM = (  # models whose norm was "pre" or "post", a placement
     "seqbench.models.translation_transformer.TranslationTransformer",
 )
 _D_FF = _PLACED_NORM[1:]  # models whose d_inner was d_ff
-_FIRST_DEFAULTS = {**{target: _FLAT for target in _DEQ}, **{target: {"norm": "post"} for target in _PLACED_NORM}}
+_FIRST_DEFAULTS = {target: _FLAT if target in _DEQ else {"norm": "post"} for target in (*_DEQ, *_PLACED_NORM)}
 
 
 def first_edition(sections: dict[str, Any]) -> dict[str, Any]:
@@ -147,6 +147,8 @@ def default_of(section: str, settings: dict[str, Any], key: str) -> Any:
     """What a setting of a section was before it had a name: the default of its constructor or dataclass, in the first
     edition's shape. `Parameter.empty`: it has none."""
     engine: dict[str, Callable[[], Any]] = {"network": NetworkConfig, "train": TrainConfig}
+    if section == "network" and key in SETTINGS:  # of what is a node today
+        return SETTINGS[key]
     if section in engine:
         return getattr(engine[section](), key)
     target = settings["_target_"]

@@ -123,8 +123,9 @@ def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, insp
     """Parameters and type hints of a target's constructor."""
     cls = class_at(kind, target, path)
     hints = get_type_hints(cls.__init__, include_extras=True)
-    if kind == "optimizer" and "lr" in hints and cls.__module__.startswith("torch."):
-        hints["lr"] = Annotated[hints["lr"], AtLeast(0)]  # torch's own hints say no ranges
+    if kind == "optimizer" and cls.__module__.startswith("torch."):  # whose hints say no ranges
+        rate = hints.get("lr")
+        hints |= {"lr": Annotated[rate, AtLeast(0)]} if rate else {}
     return dict(inspect.signature(cls).parameters), hints
 
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from seqbench.contracts.ranges import OneOf, Range
-from seqbench.errors import did_you_mean
+from seqbench.contracts.ranges import Range
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
 _MANY = {int: "integers", float: "numbers", str: "strings"}
@@ -119,8 +118,7 @@ def _range_fault(value: Any, hint: Any) -> str | None:
     or_null = ", or null" if type(None) in alternatives else ""
     for each in ranges:
         if not each.allows(value):
-            nearest = did_you_mean(str(value), each.choices) if isinstance(each, OneOf) else ""
-            return f"{each.text}{or_null}, not {value!r}{nearest}"
+            return f"{each.text}{or_null}, not {value!r}"
     for kind in map(_bare, alternatives):
         if get_origin(kind) in _LISTS and isinstance(value, list) and get_args(kind):
             hints = get_args(kind) if _is_fixed(kind) else (get_args(kind)[0],) * len(value)

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.embedding import Embedding, require_tokens
+from seqbench.contracts.ranges import Count, Positive
 
 
 class AdaptiveEmbedding(Embedding):
@@ -22,7 +23,7 @@ class AdaptiveEmbedding(Embedding):
     With `div_value` 1 there are no P_i. Tables are N(0, 1 / width) at the start, P_i N(0, 1 / d_embed).
     """
 
-    def __init__(self, n_tokens: int | None, d_embed: int, cutoffs: Sequence[int], div_value: float):
+    def __init__(self, n_tokens: int | None, d_embed: Count, cutoffs: Sequence[int], div_value: Positive):
         super().__init__()
         n_tokens = require_tokens(self, n_tokens)
         self.d_output = d_embed

@@ -19,6 +19,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State, detach
+from seqbench.contracts.ranges import Count, NotNegative, Positive, Share
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
@@ -36,12 +37,12 @@ class Dynamic(Evaluation):
 
     def __init__(
         self,
-        lr: float,
-        decay: float,
-        eps: float,
-        segment: int = 5,
-        statistics_batch_size: int = 100,
-        statistics_segment: int = 5,
+        lr: NotNegative,
+        decay: Share,
+        eps: Positive,
+        segment: Count = 5,
+        statistics_batch_size: Count = 100,
+        statistics_segment: Count = 5,
     ):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is between 0 and 1, not {decay}")

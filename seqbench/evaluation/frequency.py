@@ -10,6 +10,7 @@ import torch
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Vocabulary, require
 from seqbench.learners.network import Network
@@ -23,7 +24,7 @@ class Frequency(Evaluation):
     context = "all that the model carries from the start"
     memory = "none"
 
-    def __init__(self, counts: Sequence[int]):
+    def __init__(self, counts: Sequence[Count]):
         if list(counts) != sorted(set(counts)) or any(count < 1 for count in counts):
             raise ValueError(f"counts must be positive and rise, not {list(counts)}")
         self.edges = [0, *counts]

@@ -12,6 +12,7 @@ from torch import Tensor
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count, NotNegativeInt
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
@@ -26,7 +27,7 @@ class Sliding(Evaluation):
     category = "sliding"
     memory = "none"
 
-    def __init__(self, context: int, stride: int, batch_size: int = 16):
+    def __init__(self, context: NotNegativeInt, stride: Count, batch_size: Count = 16):
         if context < 0 or stride < 1 or batch_size < 1:
             raise ValueError("context is at least 0, stride and batch_size at least 1")
         self.n_before, self.stride, self.batch_size = context, stride, batch_size

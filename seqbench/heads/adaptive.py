@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.head import Head
+from seqbench.contracts.ranges import Positive
 from seqbench.embeddings.adaptive import AdaptiveEmbedding, band_edges, band_widths, normal_table
 from seqbench.heads.softmax import log_softmax
 
@@ -39,7 +40,7 @@ class Adaptive(Head):
         d_input: int,
         n_outputs: int,
         cutoffs: Sequence[int],
-        div_value: float = 4.0,
+        div_value: Positive = 4.0,
         bias: bool = False,
         tied_projections: bool = False,
         embedding: nn.Module | None = None,

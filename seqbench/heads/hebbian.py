@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.peers import Peers
+from seqbench.contracts.ranges import Count, NotNegative, NotNegativeInt, Share
 from seqbench.heads.softmax import Softmax
 
 
@@ -29,16 +30,14 @@ class Hebbian(Softmax):
         d_input: int,
         n_outputs: int,
         bias: bool = True,
-        init_range: float | None = None,
-        vocab_chunk: int | None = None,
-        target_chunk: int | None = None,
-        floor: float = 0.01,
-        until: int = 500,
+        init_range: NotNegative | None = None,
+        vocab_chunk: Count | None = None,
+        target_chunk: Count | None = None,
+        floor: Share = 0.01,
+        until: NotNegativeInt = 500,
         rescale: bool = False,
         embedding: nn.Module | None = None,
     ):
-        if not 0 <= floor <= 1:
-            raise ValueError(f"floor is between 0 and 1, not {floor}")
         super().__init__(d_input, n_outputs, bias, init_range, vocab_chunk, target_chunk, embedding=embedding)
         self.floor, self.until, self.rescale = floor, until, rescale
         self.steps_seen: Tensor

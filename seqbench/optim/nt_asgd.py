@@ -16,17 +16,21 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from seqbench.contracts.optimizer import StepFacts
+from seqbench.contracts.ranges import NotNegative, NotNegativeInt
 
 
 class NTASGD(torch.optim.Optimizer):
     """`begin` each step with its facts, and evaluate within `averaged()`. Raises `ValueError` for settings
     out of range."""
 
-    def __init__(self, params, lr: float = 30.0, weight_decay: float = 0.0, nonmonotone_interval: int = 5):
+    def __init__(
+        self,
+        params,
+        lr: NotNegative = 30.0,
+        weight_decay: NotNegative = 0.0,
+        nonmonotone_interval: NotNegativeInt = 5,
+    ):
         settings = {"lr": lr, "weight_decay": weight_decay, "nonmonotone_interval": nonmonotone_interval}
-        for name, value in settings.items():
-            if value < 0:
-                raise ValueError(f"NTASGD: {name}={value} is negative")
         super().__init__(params, {**settings, "averaging": False})
 
     def begin(self, facts: StepFacts) -> None:

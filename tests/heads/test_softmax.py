@@ -108,11 +108,6 @@ def test_smoothed_labels_are_torchs_in_training_and_plain_in_evaluation(setting)
         )
 
 
-def test_a_smoothing_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="label_smoothing is at least 0 and below 1, not 1"):
-        Softmax(D, V, label_smoothing=1.0)
-
-
 @pytest.mark.parametrize("n_words", [33_278, 267_735])
 def test_chunks_of_words_need_little_beside_the_gradients(n_words):
     """What is given back at the end is less than a twentieth of the logits that the plain way would have."""

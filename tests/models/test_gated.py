@@ -6,8 +6,6 @@ from torch import nn
 
 from seqbench.contracts.pytree import tree_map
 from seqbench.models.cells.time_loop import gated
-from seqbench.models.recurrent.gru import GRU
-from seqbench.models.recurrent.lstm import LSTM
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 SHAPES = [(3, 7, 5, 6), (20, 30, 4, 33), (1, 1, 2, 3), (17, 5, 3, 16)]  # rows, steps, features, units
@@ -117,6 +115,3 @@ def test_who_computes():
     assert (gated.layer(layer, torch.cat([x, x], 1), state, "auto") is None) == (gated.library() is None)
     with pytest.raises(RuntimeError, match="there is no compiled layer"):
         gated.layer(layer.to(torch.bfloat16), x.to(torch.bfloat16), None, "native")
-    for model in (LSTM, GRU):
-        with pytest.raises(ValueError, match="backend is one of auto, reference, native, not 'fast'"):
-            model(3, 4, backend="fast")

@@ -203,9 +203,6 @@ def test_dropout_acts_on_the_layer_and_not_on_the_residual():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"gate": "swish"}, "gate is one of glu, gtu, bilinear, linear, relu, not 'swish'"),
-        ({"init": "glorot"}, "init is one of kaiming, convs2s, not 'glorot'"),
-        ({"dropout": 1.0}, "dropout is at least 0 and below 1, not 1.0"),
         ({"layers": []}, r"layers is a list of \[channels, kernel, residual\], not \[\]"),
         ({"layers": 5}, r"layers is a list of \[channels, kernel, residual\], not 5"),
         ({"layers": [4, 3]}, r"each of layers is \[channels, kernel\] or \[channels, kernel, residual\], not 4"),

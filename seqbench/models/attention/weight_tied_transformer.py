@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 
 
@@ -23,20 +24,18 @@ class WeightTiedTransformer(Backbone):
     def __init__(
         self,
         d_input: int,
-        d_model: int,
-        n_layers: int,
-        n_heads: int,
-        d_inner: int,
-        span: int,
-        dropout: float = 0.0,
-        dropout_attention: float = 0.0,
+        d_model: Count,
+        n_layers: Count,
+        n_heads: Count,
+        d_inner: Count,
+        span: Count,
+        dropout: Dropout = 0.0,
+        dropout_attention: Dropout = 0.0,
         pre_norm: bool = False,
         weight_norm: bool = True,
-        init_std: float = 0.05,
+        init_std: NotNegative = 0.05,
     ):
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers is at least 1, not {n_layers}")
         self.block = TransformerBlock(
             d_input, d_model, n_heads, d_inner, span, dropout, dropout_attention, pre_norm, weight_norm, init_std
         )

@@ -23,9 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from seqbench.contracts.ranges import Dropout, OneOf
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Dropout, OneOf
+
 
 def _gtu(z: Tensor) -> Tensor:
     p, q = z.chunk(2, 1)

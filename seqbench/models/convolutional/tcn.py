@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from seqbench.contracts.ranges import AtLeast, Count, Dropout
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import AtLeast, Count, Dropout
 
 
 class TCN(Backbone):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.equilibrium.trellis_block import TrellisBlock, checked_width
 
 
@@ -24,18 +25,16 @@ class TrellisNet(Backbone):
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        n_layers: int,
-        d_model: int | None = None,
-        dilation: int = 1,
-        dropout: float = 0.0,
-        weight_dropout: float = 0.0,
+        hidden_size: Count,
+        n_layers: Count,
+        d_model: Count | None = None,
+        dilation: Count = 1,
+        dropout: Dropout = 0.0,
+        weight_dropout: Dropout = 0.0,
         weight_norm: bool = True,
-        init_std: float = 0.01,
+        init_std: NotNegative = 0.01,
     ):
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers is at least 1, not {n_layers}")
         self.d_output = checked_width(d_model, hidden_size)
         self.n_layers = n_layers
         self.block = TrellisBlock(d_input, hidden_size, dilation, dropout, weight_dropout, weight_norm, init_std)

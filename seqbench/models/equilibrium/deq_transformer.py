@@ -16,6 +16,7 @@ from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.fixed_point import FixedPoint
 from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
 
@@ -24,23 +25,22 @@ class DEQTransformer(Backbone):
     """x (B, T, d_input) or ids (B, T) -> z* (B, T, d_model). State: the last M <= `span` positions: "past" their
     injected keys and values (B, M, 2 d_model), "z" their z* (B, M, d_model).
 
-    `forward_solver` and `backward_solver`: plain | anderson | broyden, each with its bound on evaluations (`_steps`)
-    and its `_tolerance`, of the relative residual or, without `relative_tolerance`, of its norm. The rest is said in
-    cells/equilibrium.py and cells/transformer_block.py.
+    `equilibrium` makes the layer that finds the fixed point (cells/equilibrium/implicit.py); the other arguments are
+    those of the block (cells/attention/transformer_block.py).
     """
 
     def __init__(
         self,
         d_input: int,
-        d_model: int,
-        n_heads: int,
-        d_inner: int,
-        span: int,
-        dropout: float = 0.0,
-        dropout_attention: float = 0.0,
+        d_model: Count,
+        n_heads: Count,
+        d_inner: Count,
+        span: Count,
+        dropout: Dropout = 0.0,
+        dropout_attention: Dropout = 0.0,
         pre_norm: bool = False,
         weight_norm: bool = True,
-        init_std: float = 0.05,
+        init_std: NotNegative = 0.05,
         equilibrium: Callable[..., FixedPoint] = Equilibrium,
     ):
         super().__init__()

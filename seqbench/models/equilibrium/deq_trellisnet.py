@@ -16,6 +16,7 @@ from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.fixed_point import FixedPoint
 from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
 from seqbench.models.cells.equilibrium.trellis_block import TrellisBlock, checked_width
 
@@ -25,21 +26,20 @@ class DEQTrellisNet(Backbone):
     all). State: the last S = `dilation` positions: "past" their injection (B, S, 4 hidden_size), "z" their z*
     (B, S, 2 hidden_size).
 
-    `forward_solver` and `backward_solver`: plain | anderson | broyden, each with its bound on evaluations (`_steps`)
-    and its `_tolerance`, of the relative residual or, without `relative_tolerance`, of its norm. The rest is said in
-    cells/equilibrium.py and cells/trellis_block.py.
+    `equilibrium` makes the layer that finds the fixed point (cells/equilibrium/implicit.py); the other arguments are
+    those of the block (cells/equilibrium/trellis_block.py).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        d_model: int | None = None,
-        dilation: int = 1,
-        dropout: float = 0.0,
-        weight_dropout: float = 0.0,
+        hidden_size: Count,
+        d_model: Count | None = None,
+        dilation: Count = 1,
+        dropout: Dropout = 0.0,
+        weight_dropout: Dropout = 0.0,
         weight_norm: bool = True,
-        init_std: float = 0.01,
+        init_std: NotNegative = 0.01,
         equilibrium: Callable[..., FixedPoint] = Equilibrium,
     ):
         super().__init__()

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, stops_in_half, weights
 
 

@@ -17,8 +17,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.ranges import Backend, Count, NotNegative, OneOf
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.ranges import Backend, Count, NotNegative, OneOf
 from seqbench.models.cells.maps.kronecker import Kronecker, checked_sizes, random_unitary, unitary_penalty
 from seqbench.models.cells.time_loop.recurrent import Recurrent
 
@@ -64,7 +64,7 @@ class KRU(Recurrent):
         )
         self.bias = nn.Parameter(torch.zeros(hidden_size if nonlinearity == "modrelu" else self.d_output))
 
-    def map(self) -> Kronecker:
+    def linear_map(self) -> Kronecker:
         return Kronecker(self._matrices())
 
     def penalty(self) -> Tensor | None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.ranges import Backend, Count, NotNegative
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.ranges import Backend, Count, NotNegative
 from seqbench.models.cells.maps.cayley import block_rotations, scaled_cayley
 from seqbench.models.cells.time_loop.recurrence import Dense
 from seqbench.models.cells.time_loop.recurrent import Recurrent
@@ -55,7 +55,7 @@ class SCORNN(Recurrent):
         """W (H, H), orthogonal; it multiplies row vectors from the right."""
         return scaled_cayley(self.skew_entries, self.sign)
 
-    def map(self) -> Dense:
+    def linear_map(self) -> Dense:
         return Dense(self.recurrent_matrix())
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:

@@ -25,6 +25,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Outputs
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.files.lock import say
 from seqbench.data.pairs.buckets import Buckets, InOrder
@@ -55,8 +56,8 @@ class Translation(Task):
         max_pieces: int,
         max_ratio: float | None,
         tokenized: bool,
-        batch_tokens: int,
-        eval_batch_tokens: int,
+        batch_tokens: Count,
+        eval_batch_tokens: Count,
         data_seed: int,
         data_dir: Path,
         source: str | None,

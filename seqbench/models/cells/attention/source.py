@@ -20,16 +20,12 @@ from torch import Tensor, nn
 
 from seqbench.contracts.pytree import State
 
-KINDS = ("additive", "general", "dot")
-
 
 class Attention(nn.Module):
     """`remember` prepares what is attended to, once; then queries (B, T, d_query) find contexts (B, T, d_memory)."""
 
     def __init__(self, d_query: int, d_memory: int, kind: str, d_attention: int):
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"attention is one of {', '.join(KINDS)}, not {kind!r}")
         if kind == "dot" and d_query != d_memory:
             raise ValueError(
                 f"attention=dot needs a decoder as wide as the encoder's output, {d_memory}, not {d_query}"

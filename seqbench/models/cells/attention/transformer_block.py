@@ -42,8 +42,6 @@ class TransformerBlock(nn.Module):
         super().__init__()
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model is even and a multiple of n_heads={n_heads}, not {d_model}")
-        if span < 1:
-            raise ValueError(f"span is at least 1, not {span}")
         self.d_model, self.n_heads, self.span, self.pre_norm = d_model, n_heads, span, pre_norm
         self.dropout, self.dropout_attention = dropout, dropout_attention
         self.inject = TiedLinear(d_input, 3 * d_model, init_std)

@@ -32,8 +32,6 @@ class TrellisBlock(nn.Module):
         init_std: float,
     ):
         super().__init__()
-        if dilation < 1:
-            raise ValueError(f"dilation is at least 1, not {dilation}")
         self.hidden_size, self.dilation, self.dropout = hidden_size, dilation, dropout
         self.inject_past = TiedLinear(d_input, 4 * hidden_size, init_std, bias=False)
         self.inject = TiedLinear(d_input, 4 * hidden_size, init_std)
@@ -76,6 +74,6 @@ class TrellisStep:
 
 def checked_width(d_model: int | None, hidden_size: int) -> int:
     """How many of the channels are handed on."""
-    if d_model is not None and not 0 < d_model <= hidden_size:
-        raise ValueError(f"d_model is between 1 and hidden_size={hidden_size}, not {d_model}")
+    if d_model is not None and d_model > hidden_size:
+        raise ValueError(f"d_model is at most hidden_size={hidden_size}, not {d_model}")
     return d_model or hidden_size

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.contracts.ranges import OneOf
 from seqbench.compiled import lacks_avx512
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.ranges import OneOf
 from seqbench.models.cells.time_loop.gated import layer as compiled_layer
 
 Init = Annotated[str, OneOf("uniform", "glorot", "orthogonal")]
@@ -51,7 +51,9 @@ class RecurrentStack(Backbone):
     def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
         super().__init__()
         if dropout > 0 and len(layers) == 1:
-            raise ValueError(f"dropout={dropout} applies between layers and there is only one; use network.dropout_output")
+            raise ValueError(
+                f"dropout={dropout} applies between layers and there is only one; use network.dropout_output"
+            )
         self.backend = backend
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
