@@ -27,12 +27,13 @@ from seqbench.heads.softmax import log_softmax
 
 
 class Adaptive(Head):
-    """`cutoffs` are the bands' edges, rising and below the number of words; none: the full softmax. `bias` adds b_i, to
-    all entries of the first softmax too.
+    """A distribution over words in bands by frequency.
 
-    Without an `embedding`, E_i has D / div_value^i columns, and there is no P_0. An `embedding` of the same bands
-    (embedding=adaptive) gives the E_i; P_i for i > 0 is then its own too, if `tied_projections`, as in
-    Transformer-XL.
+    - `cutoffs` are the bands' edges, rising and below the number of words; none: the full softmax.
+    - `div_value`: without an `embedding`, E_i has D / div_value^i columns, and there is no P_0.
+    - `bias` adds b_i, to all entries of the first softmax too.
+    - `embedding`: one of the same bands (embedding=adaptive) gives the E_i.
+    - `tied_projections`: P_i for i > 0 is the embedding's, too, as in Transformer-XL.
     """
 
     def __init__(

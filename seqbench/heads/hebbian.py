@@ -22,8 +22,13 @@ from seqbench.heads.softmax import Softmax
 
 
 class Hebbian(Softmax):
-    """`floor` is the paper's gamma and `until` its T; with `until` 0 this is `Softmax`, bit for bit. `rescale` gives
-    h_y the norm of V[y] before it is mixed in. The other arguments are `Softmax`'s."""
+    """`Softmax` whose rows move towards the features of their words.
+
+    - `floor` is the paper's gamma, the smallest share of a feature that is mixed in.
+    - `until` is its T; with 0 this is `Softmax`, bit for bit.
+    - `rescale` gives h_y the norm of V[y] before it is mixed in.
+    - The other arguments are `Softmax`'s.
+    """
 
     def __init__(
         self,

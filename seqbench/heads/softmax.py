@@ -20,13 +20,15 @@ FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower th
 
 
 class Softmax(Head):
-    """p(c | y) = softmax(V y + b). `init_range` fills V and b with U(-r, r); null: Glorot's uniform and zero.
+    """p(c | y) = softmax(V y + b).
 
-    With `vocab_chunk` the loss is computed over so many classes at a time, with `target_chunk` for so many targets, and
-    the (N, C) logits never exist (heads/chunked.py). A learned `embedding` of D columns is V itself.
-
-    With `label_smoothing` e the training loss is the cross entropy with 1 - e of the target and e of the uniform
-    distribution over all C classes (Szegedy et al. 2016, arXiv 1512.00567). What is evaluated is the plain one.
+    - `bias`: whether there is a b.
+    - `init_range` r: V and b start in U(-r, r); null: Glorot's uniform and zero.
+    - `vocab_chunk`, `target_chunk`: the loss is computed over so many classes, or for so many targets, at a time, and
+      the (N, C) logits never exist (heads/chunked.py). At most one of the two is given.
+    - `label_smoothing` e: the training loss is the cross entropy with 1 - e of the target and e of the uniform
+      distribution over all C classes (Szegedy et al. 2016, arXiv 1512.00567). What is evaluated is the plain one.
+    - `embedding`: a learned one of D columns is V itself.
     """
 
     def __init__(

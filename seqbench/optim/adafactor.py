@@ -37,14 +37,19 @@ class Adafactor(torch.optim.Optimizer):
         alpha = rho,  times max(eps2, RMS(X)) if scale_parameter
         X     <- X - alpha weight_decay X - alpha U
 
-    `rho` is min(1e-2, 1/sqrt(t)) if `relative_step`, min(1e-6 t, 1/sqrt(t)) with `warmup_init` too, and then times
-    `group["lr_factor"]` (1 unless a schedule sets it); without `relative_step` it is `lr`. With `beta1`, alpha U is
-    replaced by its moving average m <- beta1 m + (1 - beta1) alpha U, uncorrected. `clip_threshold=None` does not clip.
+    t counts the steps at which the tensor had a gradient.
 
-    `beta2` is Adam's second moment with its bias correction folded into the decay (section 7.1 of the paper), so the
-    first step normalizes by its own gradient either way; `decay_rate` is then unused. `factored=False` keeps a full
-    second moment, and so do tensors of fewer than two axes or with one of the last two shorter than
-    `min_dim_factored` (the paper factors every matrix: 1). t counts the steps at which the tensor had a gradient.
+    - `lr` is rho without `relative_step`.
+    - `eps1` and `eps2` bound squared gradients and, with `scale_parameter`, RMS(X) from below.
+    - `clip_threshold`: None does not clip.
+    - `decay_rate` is that of the second moment without `beta2`.
+    - `beta2` is Adam's second moment with its bias correction folded into the decay (section 7.1 of the paper), so the
+      first step normalizes by its own gradient either way.
+    - `beta1`: alpha U is replaced by its moving average m <- beta1 m + (1 - beta1) alpha U, uncorrected.
+    - `relative_step`: rho is min(1e-2, 1/sqrt(t)), with `warmup_init` min(1e-6 t, 1/sqrt(t)), and then times
+      `group["lr_factor"]` (1 unless a schedule sets it).
+    - `factored`: false keeps a full second moment, as tensors do that have fewer than two axes or one of the last two
+      shorter than `min_dim_factored` (the paper factors every matrix: 1).
 
     State: `step`, an int; `row` (..., N) and `column` (..., M), or `square` (the shape of the weight); `mean` (its
     shape too) with `beta1`. It is float32 (float64 for float64 weights), and so is the arithmetic: half-precision

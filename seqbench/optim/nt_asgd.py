@@ -20,8 +20,7 @@ from seqbench.contracts.ranges import NotNegative, NotNegativeInt
 
 
 class NTASGD(torch.optim.Optimizer):
-    """`begin` each step with its facts, and evaluate within `averaged()`. Raises `ValueError` for settings
-    out of range."""
+    """`begin` each step with its facts, and evaluate within `averaged()`. `nonmonotone_interval` is the paper's n."""
 
     def __init__(
         self,

@@ -19,7 +19,11 @@ from seqbench.contracts.ranges import Between, NotNegative, Positive
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """`decay` is d, `momentum` mu; `weight_decay` is added to the gradient times the weight. Defaults are TF1's.
+    """TensorFlow 1's RMSprop, with its defaults.
+
+    - `lr` is the learning rate, `decay` d, `momentum` mu.
+    - `eps` stands inside the root.
+    - `weight_decay` times the weight is added to the gradient.
 
     Raises `ValueError` for weights in half precision, in which a mean square near one could not move.
     """

@@ -1,5 +1,5 @@
 """A Transformer of `n_layers` layers with one set of weights and the input injected into each, whose limit is the deep
-equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/transformer_block.py).
+equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/attention/transformer_block.py).
 
     z_0 = 0,   z_{i+1} = f(z_i)
 
@@ -19,7 +19,10 @@ from seqbench.models.cells.attention.transformer_block import TransformerBlock
 
 class WeightTiedTransformer(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model). State: the last M <= `span` positions: "past" their
-    injected keys and values (B, M, 2 d_model), "z" what each layer read there, (B, M, N, d_model)."""
+    injected keys and values (B, M, 2 d_model), "z" what each layer read there, (B, M, N, d_model).
+
+    `n_layers` is how often the block is applied; the other arguments are the block's.
+    """
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 """TrellisNet: `n_layers` levels of one gated convolution with the input injected into each (Bai, Kolter, Koltun 2019,
-arXiv 1810.06682; cells/trellis_block.py).
+arXiv 1810.06682; cells/equilibrium/trellis_block.py).
 
     z_0 = 0,   z_{i+1} = f(z_i)
 
@@ -20,7 +20,10 @@ from seqbench.models.cells.equilibrium.trellis_block import TrellisBlock, checke
 class TrellisNet(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model): the last `d_model` of h's `hidden_size` channels (null:
     all). State: the last S = `dilation` positions: "past" their injection (B, S, 4 hidden_size), "z" what each layer
-    read there, (B, S, N, 2 hidden_size)."""
+    read there, (B, S, N, 2 hidden_size).
+
+    `n_layers` is how often the block is applied; the other arguments are the block's.
+    """
 
     def __init__(
         self,

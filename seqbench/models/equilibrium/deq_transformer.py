@@ -1,5 +1,5 @@
 """Deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; Jacobian regularisation: 2021, arXiv
-2106.14342): the fixed point of one Transformer layer with the input injected (cells/transformer_block.py).
+2106.14342): the fixed point of one Transformer layer with the input injected (cells/attention/transformer_block.py).
 
     z* = f(z*; x, memory),   the memory: z* of the positions before the segment
 

@@ -1,5 +1,5 @@
 """Deep equilibrium TrellisNet (Bai, Kolter, Koltun 2019, arXiv 1909.01377): the fixed point of one gated convolution
-with the input injected (cells/trellis_block.py).
+with the input injected (cells/equilibrium/trellis_block.py).
 
     z* = f(z*; x, memory),   the memory: z* of the positions before the segment
 

@@ -4,7 +4,7 @@ without input feeding: so the decoder runs over a whole target at once).
     m = encoder(x), or (encoder(x), encoder'(x reversed)) side by side
     h_t = decoder(y_1, ..., y_t)        c_t = attention(h_t, m)        out_t = tanh(W (c_t, h_t))
 
-Scores as cells/source_attention.py has them; with an LSTM or GRU and attention=additive it scores as Bahdanau et al.
+Scores as cells/attention/source.py has them; with an LSTM or GRU and attention=additive it scores as Bahdanau et al.
 2015 (arXiv 1409.0473).
 
 Shapes: B batch, S source positions, T target positions, D features.

@@ -23,8 +23,14 @@ from seqbench.models.cells.equilibrium.tied import TiedLinear, dropout_mask, low
 
 
 class TransformerBlock(nn.Module):
-    """`bind` makes f for one segment. `dropout` acts on what attention and feed-forward net add and inside the latter,
-    with masks that all positions and applications share; `dropout_attention` on the a_ij."""
+    """The layer's weights; `bind` makes f for one segment.
+
+    - `d_inner` is F, `span` the number of positions before its own that each one sees.
+    - `dropout` acts on what attention and feed-forward net add and inside the latter, with masks that all positions and
+      applications share; `dropout_attention` on the a_ij.
+    - `pre_norm` chooses the second of the two forms above.
+    - `weight_norm` is on all matrices but U; all of them start in N(0, `init_std`^2).
+    """
 
     def __init__(
         self,

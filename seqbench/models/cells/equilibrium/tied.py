@@ -18,8 +18,13 @@ Map = Callable[[Tensor], Tensor]
 
 
 class TiedLinear(nn.Module):
-    """W (O, I) and maybe a bias; entries of W from N(0, `init_std`), bias 0. With `weight_norm`, W = g v / |v| row by
-    row (Salimans and Kingma 2016), g starting at |v|. `dropout` drops entries of W."""
+    """x -> W x + b with W (O, I), to be applied many times.
+
+    - `init_std`: entries of W start in N(0, init_std^2).
+    - `bias`: whether there is a b, which starts at 0.
+    - `weight_norm`: W = g v / |v| row by row (Salimans and Kingma 2016), g starting at |v|.
+    - `dropout` drops entries of W, in training.
+    """
 
     def __init__(
         self,

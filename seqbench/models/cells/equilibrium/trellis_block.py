@@ -18,8 +18,12 @@ from seqbench.models.cells.equilibrium.tied import TiedLinear, dropout_mask
 
 
 class TrellisBlock(nn.Module):
-    """`bind` makes f for one segment. `dropout` acts on h inside f, with a mask that all positions and applications
-    share; `weight_dropout` on W_1 and W_2."""
+    """The level's weights; `bind` makes f for one segment.
+
+    - `dropout` acts on h inside f, with a mask that all positions and applications share.
+    - `weight_dropout` drops entries of W_1 and W_2.
+    - `weight_norm` is on W_1 and W_2; all matrices start in N(0, `init_std`^2).
+    """
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ def reference(x: Tensor, weight_DH: Tensor, bias: Tensor, linear_map: Map, kind:
 
 
 class Spare:
-    """A buffer that one step leaves to the next: the system takes long to find and clear 100 MB anew."""
+    """A buffer that is kept from one training step to the next: the system takes long to find and clear 100 MB anew."""
 
     def __init__(self):
         self._buffer: Tensor | None = None
@@ -203,8 +203,8 @@ def recurrence(
 
     `backend` is reference, native (compiled; raises `BackendError` where it cannot run), or auto: native where it can.
     With `readout_CH` the outputs are their products with it, (T, B, C), plus `readout_bias_C` if there is one; or None
-    is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and
-    one buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
+    is returned where that saves nothing. On the compiled path the outputs themselves are not returned then, and one
+    buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
     """
     path = _path(weight_DH, linear_map, backend)
     compiled = path == "compiled"
