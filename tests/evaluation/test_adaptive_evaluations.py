@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from seqbench.checks.evaluations import check_evaluation
+from seqbench.config.compose import options
 from seqbench.contracts.batch import Batch
 from seqbench.data.text.stream import EvaluationStream, TokenStream
 from seqbench.embeddings.learned import LearnedEmbedding
@@ -18,6 +20,7 @@ from seqbench.evaluation.dynamic import Dynamic
 from seqbench.evaluation.frequency import Frequency
 from seqbench.evaluation.scoring import score
 from seqbench.evaluation.sliding import Sliding
+from seqbench.evaluation.static import Static
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.models.recurrent.lstm import LSTM
@@ -30,6 +33,13 @@ class Words:
     """A task's part that evaluations see."""
 
     version = {"name": "words"}
+    selection = "nll"
+
+    def evaluate(self, learner, batches):
+        return score(learner, batches, "nll")
+
+    def metrics(self, sums):
+        return {name: total / count for name, (total, count) in sums.items()}
 
     def __init__(self):
         self.ids = np.random.default_rng(0).integers(0, V, 200).astype(np.uint16)
@@ -206,6 +216,18 @@ def test_half_precision_changes_little():
 def test_a_process_without_text_sums_the_same_names(evaluation):
     names = evaluation(Words(), network(), text(50)).sums.keys()
     assert evaluation(Words(), network(), iter(())).sums == dict.fromkeys(names, (0.0, 0))
+
+
+@pytest.mark.parametrize(
+    "evaluation", [Static(), *EVALUATIONS.values(), Frequency([10, 20])], ids=lambda one: type(one).__name__
+)
+def test_contract(evaluation):
+    check_evaluation(evaluation, Words(), network(), lambda: text(60, 20))
+
+
+def test_every_evaluation_of_a_text_has_a_row():
+    classes = {type(evaluation).__name__.lower() for evaluation in (*EVALUATIONS.values(), Static(), Frequency([10]))}
+    assert classes == set(options("evaluation")) - {"beam"}  # of translations: test_beam.py
 
 
 def test_only_for_a_continuous_text():
