@@ -39,7 +39,7 @@ class Words:
         return score(learner, batches, "nll")
 
     def metrics(self, sums):
-        return {name: total / count for name, (total, count) in sums.items()}
+        return {name: total / count for name, (total, count) in sums.items() if count}
 
     def __init__(self):
         self.ids = np.random.default_rng(0).integers(0, V, 200).astype(np.uint16)
@@ -195,7 +195,7 @@ def test_sliding_takes_each_row_for_a_text():
 def test_frequency_parts_add_up_to_plain_evaluation():
     counts = Words().token_counts()
     edge = int(np.median(counts))
-    found = Frequency([edge])(Words(), network(), text(60))
+    found = Frequency([edge])(Words(), network(), text(60)).sums
     rare, common = found["nll_from_0"], found[f"nll_from_{edge}"]
     assert found["nll"] == pytest.approx(score(network(), text(60), "nll")["nll"], rel=1e-12)
     assert (rare[0] + common[0], rare[1] + common[1]) == pytest.approx(found["nll"], rel=1e-12)
