@@ -13,8 +13,8 @@ import pytest
 from seqbench.data.errors import DataError
 from seqbench.data.text import cut
 from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import SPLITS, Corpus
-from seqbench.data.text.large_text import ENWIK8, TEXT8
 
 LENGTHS = {"train": 9_000, "valid": 500, "test": 500}
 
@@ -57,7 +57,7 @@ def zipped(folder: Path, name: str, content: bytes) -> Path:
 @pytest.mark.parametrize("pack", [plain, itself, zipped])
 def test_text8(pack, letters, tmp_path, monkeypatch):
     monkeypatch.setattr(cut, "_CHUNK", 997)  # so that words lie across chunks
-    prepared = prepare(small(TEXT8, 27), tmp_path / "data", str(pack(tmp_path, "text8", letters)))
+    prepared = prepare(small(CORPORA["text8"], 27), tmp_path / "data", str(pack(tmp_path, "text8", letters)))
     start = 0
     for split, length in LENGTHS.items():
         spelled = "".join(prepared.vocabulary[number] for number in prepared.ids(split))
@@ -70,7 +70,7 @@ def test_text8(pack, letters, tmp_path, monkeypatch):
 
 
 def test_enwik8_is_bytes(octets, tmp_path):
-    prepared = prepare(small(ENWIK8, 207), tmp_path / "data", str(plain(tmp_path, "enwik8", octets)))
+    prepared = prepare(small(CORPORA["enwik8"], 207), tmp_path / "data", str(plain(tmp_path, "enwik8", octets)))
     kinds = sorted(set(octets))
     assert sorted(map(int, prepared.vocabulary)) == kinds
     assert prepared.vocabulary[-1] == "7"  # which train lacks
@@ -88,7 +88,7 @@ def refused(corpus: Corpus, tmp_path: Path, source: Path | None) -> str:
 
 
 def test_another_file_is_refused(letters, tmp_path):
-    corpus = small(TEXT8, 27)
+    corpus = small(CORPORA["text8"], 27)
     path = itself(tmp_path, "text8", letters + b" and more")
     assert refused(corpus, tmp_path, path) == f"{path} has 10,009 bytes where text8 has 10,000; fetch it again."
     itself(tmp_path, "text8", letters.replace(b"q", b"Q").replace(b"Q", b"q", 1))
@@ -102,22 +102,22 @@ def test_a_damaged_zip_is_one_sentence(letters, tmp_path):
     path = zipped(tmp_path, "text8", letters) / "text8.zip"
     content = bytearray(path.read_bytes())
     path.write_bytes(content[:100])
-    assert refused(small(TEXT8, 27), tmp_path, path).startswith(f"{path} cannot be read as a zip: ")
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read as a zip: ")
     zipped(tmp_path, "text9", letters)
     (tmp_path / "text9.zip").rename(path)
-    assert refused(small(TEXT8, 27), tmp_path, path) == f"{path} is a zip without a file named text8."
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path) == f"{path} is a zip without a file named text8."
 
 
 @pytest.mark.parametrize("source", [None, Path("hub")])
 def test_no_place_on_the_hub_is_known(source, tmp_path):
-    assert refused(TEXT8, tmp_path, source) == (
+    assert refused(CORPORA["text8"], tmp_path, source) == (
         "text8 is not at hand, and no place on the hub is known to fetch it from; put text8 or text8.zip into "
         f"{tmp_path}/data/text8, or name its folder as source=<folder>."
     )
 
 
 def test_a_prepared_set_is_not_taken_for_the_file(letters, tmp_path):
-    corpus = small(TEXT8, 27)
+    corpus = small(CORPORA["text8"], 27)
     folder = tmp_path / "data" / "text8"
     folder.mkdir(parents=True)
     plain(folder, "text8", letters)

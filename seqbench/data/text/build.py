@@ -80,7 +80,7 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
     """The files of a set and its manifest, which is returned too."""
     numbering, entries = encode(corpus, texts, folder, progress)
     order, vocabulary = _vocabulary(corpus, numbering, folder)
-    if len(vocabulary) != corpus.vocabulary_size:
+    if corpus.vocabulary_size not in (None, len(vocabulary)):
         difference = f"it has {len(vocabulary):,} types where {corpus.vocabulary_size:,} are expected"
         raise wrong(corpus, "train", texts["train"].where, difference)
     dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
