@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,20 @@ def test_a_prepared_set_needs_no_source_and_keeps_other_files(corpus, raw, tmp_p
     assert prepare(corpus, tmp_path / "data", str(raw)).sha256 == first.sha256
     assert (first.path / "notes.txt").read_text() == "mine"
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".tiny.lock", "tiny"]
+
+
+def test_a_set_is_held_against_a_source_where_its_content_is_not_pinned(corpus, raw, tmp_path):
+    splits = {**corpus.splits, "train": replace(corpus.splits["train"], sha256=None)}
+    loose = replace(corpus, splits=splits)
+    first, lines = prepare(loose, tmp_path / "data", str(raw)), []
+    assert ensure_prepared(loose, tmp_path / "data", str(raw), lines.append).sha256 == first.sha256
+    assert lines == [f"tiny: holding {first.path} against {raw}"]
+    (raw / "train.txt").write_text((raw / "train.txt").read_text().replace("cat", "cow"))
+    complaint = r"data/tiny was prepared from another train text than that of source=.*raw_text; leave source out, or "
+    with pytest.raises(DataError, match=complaint):
+        ensure_prepared(loose, tmp_path / "data", str(raw))
+    assert ensure_prepared(loose, tmp_path / "data", None).sha256 == first.sha256
+    assert ensure_prepared(corpus, tmp_path / "data", str(raw)).sha256 == first.sha256  # pinned: not read again
 
 
 def test_a_set_of_an_older_version_is_made_anew(corpus, raw, tmp_path):

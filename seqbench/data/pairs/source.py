@@ -80,8 +80,13 @@ def find_pairs(
         if found is None:
             raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_names(corpus, languages)}.")
         return found
+    return find_near_pairs(corpus, languages, data_dir) or _hub(corpus, languages, data_dir, progress)
+
+
+def find_near_pairs(corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path) -> dict[str, PairText] | None:
+    """The pairs of each split in a copy in `data_dir`; None where there is no copy."""
     places = [root / name for root in (data_dir / "raw", data_dir) for name in corpus.folders]
-    return _local(corpus, languages, places) or _hub(corpus, languages, data_dir, progress)
+    return _local(corpus, languages, places)
 
 
 def _local(corpus: ParallelCorpus, languages: tuple[str, str], folders: list[Path]) -> dict[str, PairText] | None:

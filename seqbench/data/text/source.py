@@ -38,9 +38,14 @@ def find(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress)
         return _hub(corpus, data_dir, progress)
     if source is not None:
         return _given(corpus, Path(source).expanduser())
+    return find_near(corpus, data_dir) or _hub(corpus, data_dir, progress)
+
+
+def find_near(corpus: Corpus, data_dir: Path) -> dict[str, Text] | None:
+    """The text of each split in a copy in `data_dir`; None where there is no copy."""
     raw = data_dir / "raw"
     folders = [*(raw / name for name in (corpus.name, *corpus.folders)), *(data_dir / name for name in corpus.folders)]
-    return _local(corpus, [*folders, data_dir]) or _hub(corpus, data_dir, progress)
+    return _local(corpus, [*folders, data_dir])
 
 
 def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:

@@ -22,7 +22,7 @@ from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import Task
 from seqbench.data.files.lock import say
-from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.build import ensure_prepared, is_at_hand, prepare
 from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import Corpus
 from seqbench.data.text.stream import EvaluationStream, TokenStream
@@ -75,6 +75,11 @@ class LanguageModeling(Task):
         prepared = (prepare if force or source else ensure_prepared)(corpus, data_dir, source, say)
         counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
         return f"{corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
+
+    @classmethod
+    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
+        """Whether the data are on this machine, prepared or to be prepared."""
+        return is_at_hand(_named(settings["corpus"]), data_dir, source)
 
     def windows(self, split: str, batch_size: int, bptt: int) -> Iterator[Batch]:
         """One pass over a split in rows and windows of other sizes than the task's own."""
