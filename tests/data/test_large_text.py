@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import os
 import zipfile
 from dataclasses import replace
@@ -54,7 +56,20 @@ def zipped(folder: Path, name: str, content: bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pack", [plain, itself, zipped])
+def gzipped(folder: Path, name: str, content: bytes) -> Path:
+    (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+def marked(folder: Path, name: str, content: bytes) -> Path:
+    return plain(folder, name, codecs.BOM_UTF8 + content)
+
+
+def marked_and_gzipped(folder: Path, name: str, content: bytes) -> Path:
+    return gzipped(folder, name, codecs.BOM_UTF8 + content)
+
+
+@pytest.mark.parametrize("pack", [plain, itself, zipped, gzipped, marked, marked_and_gzipped])
 def test_text8(pack, letters, tmp_path, monkeypatch):
     monkeypatch.setattr(cut, "_CHUNK", 997)  # so that words lie across chunks
     prepared = prepare(small(CORPORA["text8"], 27), tmp_path / "data", str(pack(tmp_path, "text8", letters)))
@@ -108,11 +123,21 @@ def test_a_damaged_zip_is_one_sentence(letters, tmp_path):
     assert refused(small(CORPORA["text8"], 27), tmp_path, path) == f"{path} is a zip without a file named text8."
 
 
+def test_a_damaged_gzip_is_one_sentence(letters, tmp_path):
+    path = gzipped(tmp_path, "text8", letters) / "text8.gz"
+    content = path.read_bytes()
+    for damaged in (content[:-300], content[:500] + bytes(200) + content[700:]):
+        path.write_bytes(damaged)
+        assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read as a gzip: ")
+    path.write_bytes(letters)
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read: Not a gzipped")
+
+
 @pytest.mark.parametrize("source", [None, Path("hub")])
 def test_no_place_on_the_hub_is_known(source, tmp_path):
     assert refused(CORPORA["text8"], tmp_path, source) == (
-        "text8 is not at hand, and no place on the hub is known to fetch it from; put text8 or text8.zip into "
-        f"{tmp_path}/data/text8, or name its folder as source=<folder>."
+        "text8 is not at hand, and no place on the hub is known to fetch it from; put text8, text8.zip or "
+        f"text8.gz into {tmp_path}/data/text8, or name its folder as source=<folder>."
     )
 
 

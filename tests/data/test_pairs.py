@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import shutil
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 
 from seqbench.data.errors import DataError
+from seqbench.data.pairs import build as pair_build
 from seqbench.data.pairs.build import ensure_pairs
 from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.pairs.store import PairSettings, open_pairs, place
-from seqbench.data.pairs.store import build as pair_build
 
 SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
 WORDS = [("a", "ein"), ("dog", "Hund"), ("cat", "Katze"), ("runs", "rennt"), ("sleeps", "schläft"), ("small", "klein")]
@@ -75,6 +76,21 @@ def test_gzip_is_the_same_set(raw, tmp_path):
     (folder / "train.en.gz").write_bytes((folder / "train.en.gz").read_bytes()[:-20])
     with pytest.raises(DataError, match=r"train\.en\.gz cannot be read"):
         ensure_pairs(MULTI30K, SETTINGS, tmp_path / "three", str(folder))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_mark_before_a_file_is_no_part_of_its_first_line(pack, raw, text, tmp_path):
+    folder = raw()
+    plain = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "one", str(folder))
+    for path in list(folder.iterdir()):
+        content = pack(codecs.BOM_UTF8 + path.read_bytes())
+        path.unlink()
+        path.with_name(path.name + (".gz" if pack is gzip.compress else "")).write_bytes(content)
+    marked = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "two", str(folder))
+    assert marked.sha256 == plain.sha256
+    references = marked.text("test", "target")
+    assert references == lines(text["test_2016_flickr"], 1)
+    assert marked.subwords.decode(marked.subwords.encode(references)) == references
 
 
 def test_what_cannot_serve_is_counted(raw, text, tmp_path):

@@ -122,7 +122,7 @@ def test_a_text_whose_size_is_not_known_is_not_held_against_one(folder, monkeypa
 @pytest.mark.parametrize("wrong", [{"bptt": 0}, {"batch_size": 0}, {"eval_window": -1}, {"data_seed": -1}])
 def test_a_setting_out_of_range_is_one_sentence(wrong, folder):
     settings = {"batch_size": 4, "bptt": 20, "eval_window": 7, "data_seed": 0} | wrong
-    with pytest.raises(ValueError, match=rf"^task\.{next(iter(wrong))} (must be positive|is between 0 and)"):
+    with pytest.raises(ValueError, match=rf"^task\.{next(iter(wrong))} (must be positive|is at least 0 and below)"):
         LanguageModeling("letters", data_dir=folder / "data", source=str(folder), **settings)
 
 

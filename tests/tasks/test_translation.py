@@ -203,8 +203,8 @@ MISTAKES = [
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
     ("task.batch_tokens=0", "task: task.batch_tokens is at least 1, not 0."),
     (
-        "task.data_seed=9223372036854775808",
-        "task: task.data_seed is at least 0 and below 2^63, not 9223372036854775808.",
+        "task.data_seed=18446744073709551616",
+        "task: task.data_seed is at least 0 and below 2^64, not 18446744073709551616.",
     ),
     ("head=squared_error", "SquaredError is a head for real numbers, and this task's outputs are classes."),
     (

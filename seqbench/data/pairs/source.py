@@ -6,22 +6,20 @@ not UTF-8 comes as None, to be counted by whoever reads.
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from seqbench.data.errors import DataError
+from seqbench.data.files.blocks import line_blocks
 from seqbench.data.files.hub import obstacle
 from seqbench.data.pairs.rows import Block, ParallelHub, hub_pairs, parquet_pairs
 from seqbench.data.text.corpus import SPLITS
 from seqbench.data.text.source import HUB, Progress
 
-_CHUNK = 1 << 20  # bytes read at a time
 _PAIRS = 10_000  # pairs of a block
 _SIDES = ("src", "tgt")
 
@@ -151,21 +149,9 @@ def _blocks(source: Path, target: Path) -> Iterator[Block]:
 
 
 def _lines(path: Path) -> Iterator[str | None]:
-    """The stripped lines of a file, packed by gzip or not."""
-    rest = b""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                head, newline, tail = chunk.rpartition(b"\n")
-                if newline:
-                    yield from map(_decoded, (rest + head).split(b"\n"))
-                    rest = tail
-                else:
-                    rest += tail
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    if rest:
-        yield _decoded(rest)
+    """The stripped lines of a file."""
+    for block in line_blocks(path):
+        yield from map(_decoded, block.split(b"\n"))
 
 
 def _decoded(line: bytes) -> str | None:

@@ -57,7 +57,7 @@ def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:
         raise DataError(f"source={folder} is not a folder; name the folder that holds {_files(corpus)}.")
     found = _local(corpus, [folder, *(folder / name for name in corpus.folders)])
     if found is None:
-        others = "" if corpus.file else " (or .parquet, .jsonl files so named)"
+        others = "" if corpus.file else " (or .gz, .parquet, .jsonl files so named)"
         raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_files(corpus)}{others}.")
     return found
 
@@ -96,7 +96,7 @@ def _splits(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
             names = ", ".join(f"{stem}{corpus.suffix}" for stem in corpus.splits[split].stems)
             raise DataError(
                 f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} "
-                "(or .parquet, .jsonl)."
+                "(or .gz, .parquet, .jsonl)."
             )
     return {split: _lines(found[split]) for split in SPLITS}
 
@@ -153,6 +153,7 @@ def _hub(corpus: Corpus, data_dir: Path, progress: Progress) -> dict[str, Text]:
 
 def _files(corpus: Corpus) -> str:
     if corpus.file:
-        return " or ".join(cut_names(corpus.file))
+        names = cut_names(corpus.file)
+        return f"{', '.join(names[:-1])} or {names[-1]}"
     names = [f"{corpus.splits[split].stems[0]}{corpus.suffix}" for split in SPLITS]
     return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -22,6 +22,7 @@ from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.task import Task
 from seqbench.data.files.lock import say
+from seqbench.data.random_bits import check_data_seed
 from seqbench.data.text.build import ensure_prepared, is_at_hand, prepare
 from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import Corpus
@@ -51,8 +52,7 @@ class LanguageModeling(Task):
         for name, value in [("batch_size", batch_size), ("bptt", bptt), ("eval_window", eval_window)]:
             if value < 1:
                 raise ValueError(f"task.{name} must be positive, not {value}")
-        if not 0 <= data_seed < 1 << 64:
-            raise ValueError(f"task.data_seed is between 0 and 2^64 - 1, not {data_seed}")
+        check_data_seed(data_seed)
         self.corpus = _named(corpus)
         prepared = ensure_prepared(self.corpus, data_dir, source, say)
         eos = prepared.vocabulary.index(self.corpus.tokenizer.start)

@@ -33,6 +33,7 @@ from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.pairs.source import ParallelCorpus
 from seqbench.data.pairs.store import SCORED, SIDES, PairSettings
 from seqbench.data.pairs.subword import BOS, EOS, PAD
+from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import perplexity, score
 from seqbench.learners.seq2seq import PairBatch, PairInputs
 
@@ -64,8 +65,7 @@ class Translation(Task):
         for name, number in (("batch_tokens", batch_tokens), ("eval_batch_tokens", eval_batch_tokens)):
             if number < 1:
                 raise ValueError(f"task.{name} is at least 1, not {number}")
-        if not 0 <= data_seed < 2**63:
-            raise ValueError(f"task.data_seed is at least 0 and below 2^63, not {data_seed}")
+        check_data_seed(data_seed)
         languages = (source_language, target_language)
         settings = PairSettings(languages, vocabulary_size, subword, max_pieces, max_ratio, tokenized)
         self.pairs = ensure_pairs(self.corpus, settings, data_dir, source, progress=say)
