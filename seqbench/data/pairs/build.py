@@ -19,7 +19,8 @@ import numpy as np
 
 from seqbench.data.errors import DataError, another_text
 from seqbench.data.files.atomic import flush, publish, save
-from seqbench.data.files.lock import once
+from seqbench.data.files.lock import Progress, once
+from seqbench.data.files.manifest import MANIFEST, files_entry
 from seqbench.data.pairs.rows import Block
 from seqbench.data.pairs.source import PairText, ParallelCorpus, check_languages, find_near_pairs, find_pairs
 from seqbench.data.pairs.store import (
@@ -38,8 +39,8 @@ from seqbench.data.pairs.store import (
 )
 from seqbench.data.pairs.subword import NORMALISATION, Subwords, learn, surely_longer
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.source import HUB, Progress
-from seqbench.data.text.store import DTYPES, MANIFEST, file_sha256
+from seqbench.data.text.source import HUB
+from seqbench.data.text.store import DTYPES
 
 _SAMPLE = 1 << 19  # pairs that the subwords are learnt from, at most: every k-th of the training text
 _LONGEST = 4  # times max_pieces: the longest line of valid and test
@@ -121,10 +122,7 @@ def _build(
             "normalisation": NORMALISATION,
             "dtype": dtype,
             "splits": splits,
-            "files": {
-                name: {"n_bytes": (building / name).stat().st_size, "sha256": file_sha256(building / name)}
-                for name in file_names()
-            },
+            "files": files_entry(building, file_names()),
         }
         save(building / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         publish(building, path, file_names(), MANIFEST)

@@ -16,9 +16,10 @@ from pathlib import Path
 from seqbench.data.errors import DataError
 from seqbench.data.files.blocks import line_blocks
 from seqbench.data.files.hub import obstacle
+from seqbench.data.files.lock import Progress
 from seqbench.data.pairs.rows import Block, ParallelHub, hub_pairs, parquet_pairs
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.source import HUB, Progress
+from seqbench.data.text.source import HUB
 
 _PAIRS = 10_000  # pairs of a block
 _SIDES = ("src", "tgt")

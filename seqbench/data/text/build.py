@@ -20,11 +20,12 @@ import numpy as np
 
 from seqbench.data.errors import DataError, another_text
 from seqbench.data.files.atomic import flush, publish, save
-from seqbench.data.files.lock import once
+from seqbench.data.files.lock import Progress, once
+from seqbench.data.files.manifest import MANIFEST, files_entry
 from seqbench.data.text.corpus import SPLITS, Corpus
 from seqbench.data.text.encode import encode, numbers, wrong
-from seqbench.data.text.source import HUB, Progress, Text, find, find_near
-from seqbench.data.text.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
+from seqbench.data.text.source import HUB, Text, find, find_near
+from seqbench.data.text.store import DTYPES, FORMAT, VOCABULARY, Prepared, binary, file_names, open_prepared
 from seqbench.data.text.tokenizer import UNK, Numbering, ranked
 
 
@@ -98,8 +99,7 @@ def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Pro
     building = data_dir / f".{corpus.name}.building"  # what a killed process left there is gone on with
     try:
         manifest = _write(corpus, building, texts, progress)
-        names = [*(binary(split) for split in SPLITS), VOCABULARY]
-        publish(building, data_dir / corpus.name, names, MANIFEST)
+        publish(building, data_dir / corpus.name, file_names(), MANIFEST)
     except (DataError, OSError):
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -123,7 +123,6 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
                 file.write(id_of_number[block].data)
             flush(file)
     save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
-    names = sorted([*(binary(split) for split in SPLITS), VOCABULARY])
     manifest = {
         "format": FORMAT,
         "corpus": corpus.name,
@@ -132,9 +131,7 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
         "vocabulary_size": len(vocabulary),
         "dtype": dtype,
         "splits": {split: asdict(entry) for split, entry in entries.items()},
-        "files": {
-            name: {"n_bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names
-        },
+        "files": files_entry(folder, sorted(file_names())),
     }
     save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return manifest

@@ -26,8 +26,9 @@ import numpy as np
 
 from seqbench.data.errors import DataError
 from seqbench.data.files.atomic import flush, save
+from seqbench.data.files.lock import Progress
 from seqbench.data.text.corpus import SPLITS, Corpus
-from seqbench.data.text.source import Progress, Text
+from seqbench.data.text.source import Text
 from seqbench.data.text.tokenizer import WORD, Numbering
 
 PAUSE = 5.0  # seconds from one saved state, and word of progress, to the next
@@ -83,7 +84,7 @@ class _Encoder:
         if (folder / _STATE).exists():  # else nothing was left, or it was killed before it saved anything
             try:
                 self._load()
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
                 progress(f"{corpus.name}: what an interrupted preparation left is damaged and is made anew")
                 (folder / _STATE).unlink()  # it does not fit what is written now
         for split, entry in self.entries.items():
@@ -148,9 +149,14 @@ class _Encoder:
         with (self.folder / _PIECES).open("rb") as file:
             pieces = [json.loads(line) for line in file.read(state["n_bytes"]).splitlines()]
         entries = {split: Entry(**state["splits"][split]) for split in SPLITS}
+        counts = [state["n_bytes"], *(entry.n_tokens for entry in entries.values())]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError("a count that is none")
         sizes = {_numbers(self.folder, split): entry.n_tokens * _N_BYTES for split, entry in entries.items()}
-        if len(pieces) != state["n_pieces"] or any(path.stat().st_size < size for path, size in sizes.items()):
+        if any(path.stat().st_size < size for path, size in sizes.items()):
             raise ValueError("files shorter than the state says")
+        if len(set(pieces)) != len(pieces) or len(pieces) != state["n_pieces"]:
+            raise ValueError("other pieces than the state says")
         self.numbering, self.entries = Numbering({piece: number for number, piece in enumerate(pieces)}), entries
         self.n_saved, self.n_bytes = state["n_pieces"], state["n_bytes"]
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from seqbench.data.errors import DataError
 from seqbench.data.files.hub import hub_files, obstacle
 from seqbench.data.files.lines import SUFFIXES, read_lines
+from seqbench.data.files.lock import Progress
 from seqbench.data.text.corpus import SPLITS, Corpus
 from seqbench.data.text.cut import cut_names, read_cut
 
 HUB = "hub"
-
-Progress = Callable[[str], None]  # told one line of text at a time
 
 
 @dataclass(frozen=True)
