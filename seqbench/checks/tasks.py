@@ -26,7 +26,7 @@ def check_task(make: Make, regrouped: Make | None = None, fresh: bool = False) -
     check_version(task)
     check_number_of_batches(task)
     check_batch_first(task)
-    check_io(task)
+    check_inputs_and_outputs(task)
     check_pure(make)
     check_epochs(task, fresh)
     if regrouped is not None:
@@ -58,33 +58,40 @@ def check_number_of_batches(task: Task) -> None:
 
 
 def check_batch_first(task: Task) -> None:
-    """The first axis of every tensor is the batch, and the second one of inputs, targets and their mask is time."""
+    """The first axis of every tensor is the batch, and the second one of inputs, targets and their masks is time, which
+    targets lack where there is one output a sequence."""
     for split in SPLITS:
         for index, batch in enumerate(_one_pass(task, split)):
             where = f"of batch {index} of {split}"
-            for name, tensor in _tensors(batch):
+            for name, tensor in batch.tensors().items():
                 assert tensor.shape[0] == batch.size, f"{name} {where} has {tuple(tensor.shape)}, not {batch.size} rows"
             steps = batch.inputs.shape[:2]
-            assert batch.targets.shape[:2] == steps, f"targets {where} are not one for each input"
-            if batch.valid_BT is not None:
-                assert batch.valid_BT.shape == steps, f"valid_BT {where} is not one for each input"
-                assert batch.valid_BT.dtype == torch.bool, f"valid_BT {where} is {batch.valid_BT.dtype}"
+            if task.outputs.per == "step" and task.outputs.kind != "none":
+                assert batch.targets.shape[:2] == steps, f"targets {where} are not one for each input"
+            for name, mask_BT in (("valid_BT", batch.valid_BT), ("inputs_valid_BT", batch.inputs_valid_BT)):
+                if mask_BT is not None:
+                    assert mask_BT.dtype == torch.bool, f"{name} {where} is {mask_BT.dtype}"
+                    assert mask_BT.shape == steps, f"{name} {where} is not one for each input"
 
 
-def check_io(task: Task) -> None:
-    """Inputs and targets are what `io` says of them."""
-    io = task.io
+def check_inputs_and_outputs(task: Task) -> None:
+    """Inputs and targets are what the task says of them."""
+    inputs, outputs = task.inputs, task.outputs
+    n_axes = 2 if outputs.per == "step" else 1  # of targets that are classes
     for split in SPLITS:
         for index, batch in enumerate(_one_pass(task, split)):
             where = f"of batch {index} of {split}"
-            if io.n_tokens is not None:
-                _check_ids(batch.inputs, io.n_tokens, f"inputs {where}")
+            if inputs.n_tokens is not None:
+                _check_ids(batch.inputs, inputs.n_tokens, 2, f"inputs {where}")
             else:
-                _check_reals(batch.inputs, io.n_features, f"inputs {where}")
-            if io.real_outputs:
-                _check_reals(batch.targets, io.n_outputs, f"targets {where}")
-            else:
-                _check_ids(batch.targets, io.n_outputs, f"targets {where}")
+                _check_reals(batch.inputs, inputs.n_features, 3, f"inputs {where}")
+            if outputs.kind == "classes":
+                _check_ids(batch.targets, outputs.size, n_axes, f"targets {where}")
+            elif outputs.kind in ("reals", "bits"):
+                _check_reals(batch.targets, outputs.size, n_axes + 1, f"targets {where}")
+            if outputs.kind == "bits":
+                bits = ((batch.targets == 0) | (batch.targets == 1)).all()
+                assert bool(bits), f"targets {where} are not bits, 0 or 1"
 
 
 def check_pure(make: Make) -> None:
@@ -118,20 +125,13 @@ def check_remainder(task: Task, regrouped: Task) -> None:
 
 def same_batch(one: Batch, other: Batch) -> bool:
     """Whether two batches have the same fields, tensors to the bit."""
-    tensors, others = dict(_tensors(one)), dict(_tensors(other))
+    tensors, others = one.tensors(), other.tensors()
     if type(one) is not type(other) or tensors.keys() != others.keys():
         return False
     plain = [field.name for field in fields(one) if field.name not in tensors]
     return all(getattr(one, name) == getattr(other, name) for name in plain) and all(
         tensor.dtype == others[name].dtype and torch.equal(tensor, others[name]) for name, tensor in tensors.items()
     )
-
-
-def _tensors(batch: Batch) -> Iterator[tuple[str, Tensor]]:
-    for field in fields(batch):
-        value = getattr(batch, field.name)
-        if isinstance(value, Tensor):
-            yield field.name, value
 
 
 def _one_pass(task: Task, split: str, first: int = 0) -> Iterator[Batch]:
@@ -146,20 +146,20 @@ def _targets(task: Task, split: str, first: int = 0) -> list[list[float]]:
         return torch.cat([batch.targets for batch in batches], 1).tolist()
     rows = []
     for batch in batches:
-        valid_BT = torch.ones(batch.inputs.shape[:2], dtype=torch.bool) if batch.valid_BT is None else batch.valid_BT
+        valid_BT = [...] * batch.size if batch.valid_BT is None else batch.valid_BT
         rows += [target[valid].flatten().tolist() for target, valid in zip(batch.targets, valid_BT, strict=True)]
     return sorted(rows)
 
 
-def _check_ids(ids: Tensor, n_ids: int, what: str) -> None:
+def _check_ids(ids: Tensor, n_ids: int, n_axes: int, what: str) -> None:
     assert ids.dtype == torch.long, f"{what} are {ids.dtype}, not int64"
-    assert ids.dim() == 2, f"{what} have {ids.dim()} axes, not 2"
+    assert ids.dim() == n_axes, f"{what} have {ids.dim()} axes, not {n_axes}"
     low, high = int(ids.min()), int(ids.max())
     assert low >= 0 and high < n_ids, f"{what} are from {low} to {high}, not below {n_ids}"
 
 
-def _check_reals(reals: Tensor, n_features: int | None, what: str) -> None:
+def _check_reals(reals: Tensor, n_features: int | None, n_axes: int, what: str) -> None:
     assert reals.dtype == torch.float32, f"{what} are {reals.dtype}, not float32"
-    assert reals.dim() == 3, f"{what} have {reals.dim()} axes, not 3"
-    assert reals.shape[2] == n_features, f"{what} have {reals.shape[2]} features, not {n_features}"
+    assert reals.dim() == n_axes, f"{what} have {reals.dim()} axes, not {n_axes}"
+    assert reals.shape[-1] == n_features, f"{what} have {reals.shape[-1]} features, not {n_features}"
     assert bool(reals.isfinite().all()), f"{what} are not finite"

@@ -47,7 +47,7 @@ def refuse_to_replace(config: Config) -> None:
 def _version(config: Config, at_hand: bool) -> dict[str, Any] | None:
     """The version of the data that a run would have, which may have to be prepared; None for a task that reads none,
     and, where they must be `at_hand`, for data that are not on this machine."""
-    from seqbench.engine.run import build_task, data_folder
+    from seqbench.engine.assemble import assemble_task, data_folder
 
     task = class_at("task", config.task["_target_"])
     if not hasattr(task, "at_hand"):
@@ -58,7 +58,7 @@ def _version(config: Config, at_hand: bool) -> dict[str, Any] | None:
             return None
     except ValueError as error:
         raise ConfigError(f"task: {error}.") from error
-    return build_task(config).version
+    return assemble_task(config).version
 
 
 def _difference(recorded: dict[str, Any], version: dict[str, Any]) -> str:

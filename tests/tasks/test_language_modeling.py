@@ -112,7 +112,7 @@ def test_a_text_whose_size_is_not_known_is_not_held_against_one(folder, monkeypa
     own = replace(words(), name="own", vocabulary_size=None, splits=splits)
     monkeypatch.setitem(CORPORA, "own", own)
     task = LanguageModeling("own", 4, 20, 7, folder / "data", str(folder))
-    assert task.io.n_outputs == 8
+    assert task.outputs.size == 8
     assert (
         task.version["data_sha256"]
         == LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder)).version["data_sha256"]

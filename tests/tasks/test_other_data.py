@@ -12,7 +12,7 @@ from said import one_sentence
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 SMALL = [
     *("task=multi30k_ende", "model=rnn_attention", "model@model.encoder=gru", "model@model.decoder=gru"),
-    *("model.encoder.hidden_size=8", "model.decoder.hidden_size=8", "model.d_attention=8", "network.d_embed=8"),
+    *("model.encoder.hidden_size=8", "model.decoder.hidden_size=8", "model.d_attention=8", "embedding.d_embed=8"),
     *("task.vocabulary_size=290", "task.batch_tokens=300", "optimizer=adam", "train.max_steps=2", "train.threads=1"),
 ]
 

@@ -11,11 +11,11 @@ import torch
 from seqbench.checks import tasks as checks
 from seqbench.config.compose import composed, options
 from seqbench.contracts.batch import Batch
+from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.task import Task
-from seqbench.contracts.task_io import TaskIO
 from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.text.corpora import CORPORA
-from seqbench.engine.run import build_task
+from seqbench.engine.assemble import assemble_task
 
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 SPLITS = {"train": 300, "valid": 23, "test": 17}
@@ -83,11 +83,11 @@ def made(tmp_path, monkeypatch) -> Callable[..., Task]:
         places = [f"data_dir={tmp_path / 'data'}"]
         if name in CORPORA or name in PAIRS:
             places.append(f"source={tmp_path / 'raw'}")
-            if not any((tmp_path / "raw").iterdir()):
-                write_pairs(name, tmp_path / "raw") if name in PAIRS else write_text(
-                    name, tmp_path / "raw", monkeypatch
-                )
-        return build_task(composed([f"task={name}", *settings, *places]))
+            if name in PAIRS:
+                write_pairs(name, tmp_path / "raw")
+            elif not any((tmp_path / "raw").iterdir()):
+                write_text(name, tmp_path / "raw", monkeypatch)
+        return assemble_task(composed([f"task={name}", *settings, *places]))
 
     return make
 
@@ -118,7 +118,7 @@ class Broken(Task):
     """Ten sequences of five tokens, in two batches; a subclass breaks one thing."""
 
     def __init__(self):
-        self.io = TaskIO(n_outputs=50, n_tokens=50)
+        self.inputs, self.outputs = Inputs(n_tokens=50), Outputs("classes", 50)
         self.version = {"name": "broken", "version": 1, "data_sha256": None}
         self.rows = torch.arange(50).view(10, 5)
         self.n_asked = 0
@@ -143,22 +143,32 @@ class Shared(Broken):
         return Batch(rows, rows)
 
 
-class TimeFirst(Broken):
+class FewerTargets(Broken):
     def batch(self, split, index):
         batch = super().batch(split, index)
-        return replace(batch, rows_B=torch.arange(4))
+        return batch.replace(targets=batch.targets[:, 1:])
+
+
+class Bits(Broken):
+    def __init__(self):
+        super().__init__()
+        self.outputs = Outputs("bits", 5)
+
+    def batch(self, split, index):
+        batch = super().batch(split, index)
+        return batch.replace(targets=torch.full((5, 5, 5), 0.5))
 
 
 class TooFewTokens(Broken):
     def __init__(self):
         super().__init__()
-        self.io = TaskIO(n_outputs=50, n_tokens=49)
+        self.inputs = Inputs(n_tokens=49)
 
 
 class Reals(Broken):
     def __init__(self):
         super().__init__()
-        self.io = TaskIO(n_outputs=50, n_features=1)
+        self.inputs = Inputs(n_features=1)
 
 
 class Drifting(Broken):
@@ -193,7 +203,8 @@ class Shorter(Broken):
 SEEN = [
     (Counting, r"batch \d of (train|valid|test) (depends on what was asked before|is not its first one again)"),
     (Shared, "batch 3 of train shares its memory with the task"),
-    (TimeFirst, r"rows_B of batch 0 of train has \(4,\), not 5 rows"),
+    (FewerTargets, "targets of batch 0 of train are not one for each input"),
+    (Bits, "targets of batch 0 of train are not bits, 0 or 1"),
     (TooFewTokens, "inputs of batch 1 of train are from 25 to 49, not below 49"),
     (Reals, "inputs of batch 0 of train are torch.int64, not float32"),
     (Drifting, "the second epoch has not the targets of the first"),
@@ -214,10 +225,10 @@ def test_a_check_sees_what_is_broken(broken, sentence):
 
 
 def test_a_dropped_remainder_is_seen():
-    with pytest.raises(AssertionError, match="^the targets of test depend on the batch's size"):
+    with pytest.raises(AssertionError, match=r"^the targets of test depend on the batch's size"):
         checks.check_task(Broken, Shorter)
 
 
 def test_data_that_are_not_fresh_are_seen():
-    with pytest.raises(AssertionError, match="^training batches are not new in the second epoch"):
+    with pytest.raises(AssertionError, match=r"^training batches are not new in the second epoch"):
         checks.check_task(Broken, fresh=True)
