@@ -18,13 +18,13 @@ _CLASSES = {corpus: target for target, corpus in _CORPORA.items()}
 
 def former_corpus(target: str) -> str | None:
     """The corpus that a class stood for in the first edition, wherever in the tree it lay; None for another class."""
-    return _CORPORA.get(target.replace("seqbench.tasks.text.", "seqbench.tasks."))
+    return _CORPORA.get(_without_family(target))
 
 
 def first_task(task: dict[str, Any]) -> dict[str, Any]:
     """A task's section as the first edition had it, in which it is hashed."""
     corpus = task.get("corpus")
-    if task["_target_"] != LANGUAGE_MODELING or corpus not in _CLASSES:
+    if _without_family(task["_target_"]) != _without_family(LANGUAGE_MODELING) or corpus not in _CLASSES:
         return task
     settings = {key: value for key, value in task.items() if key not in ("_target_", "corpus")}
     return {"_target_": _CLASSES[corpus], **settings}
@@ -37,3 +37,7 @@ def current_task(task: dict[str, Any]) -> dict[str, Any]:
         return task
     settings = {key: value for key, value in task.items() if key != "_target_"}
     return {"_target_": LANGUAGE_MODELING, "corpus": corpus, **settings}
+
+
+def _without_family(target: str) -> str:
+    return target.replace("seqbench.tasks.text.", "seqbench.tasks.")

@@ -87,6 +87,9 @@ def test_a_record_of_other_data_is_not_replaced(trained, texts, tmp_path):
     assert path.read_bytes() == before
     other = json.loads((tmp_path / "of_B" / "runs" / path.name).read_text())
     assert other["task_version"]["data_sha256"] != json.loads(before)["task_version"]["data_sha256"]
+    code, _, errors = call(*asked)  # it has finished, and its record would take the place of A's
+    assert code == 2 and "is the record of this run on other data" in one_sentence(errors)
+    assert path.read_bytes() == before
     code, said, _ = call(*asked, "results_dir=of_B")
     assert code == 0 and "has finished" in said
     assert call(f"source={texts}/A", "data_dir=dA", "force=true")[0] == 0  # its own data again: replaced
