@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from seqbench.config.compat_tasks import current_task, first_task
 from seqbench.config.network_shape import first_network
 from seqbench.config.schema import Config, NetworkConfig, TrainConfig
 from seqbench.config.targets import KINDS, PLUGGABLE, current_target, nested, signature_of
@@ -12,12 +13,13 @@ from seqbench.config.targets import KINDS, PLUGGABLE, current_target, nested, si
 
 def first_edition(sections: dict[str, Any]) -> dict[str, Any]:
     """Sections of a config in the shape that they had in the first edition, in which they are hashed."""
-    return first_network(sections)
+    return first_network({**sections, "task": first_task(sections["task"])})
 
 
 def fill_defaults(config: Config) -> Config:
     """A saved config as this version writes it: targets where they lie now, and the defaults of arguments that
     constructors have since."""
+    config.task = current_task(config.task)
     for name in PLUGGABLE:
         _fill(name, getattr(config, name))
     return config
