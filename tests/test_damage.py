@@ -9,7 +9,7 @@ import small_run
 from filelock import FileLock
 from said import left, one_sentence, run_id
 
-from seqbench.data.text.ptb import PTB_WORD
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.store import FORMAT
 
 SMALL = [*small_run.SMALL, "train.max_steps=4", "train.eval_every=2", "checkpoint.every=1"]
@@ -37,8 +37,10 @@ def test_a_corrupted_token_file(seqbench, tmp_path):
         (folder / name).write_bytes(b"12345678")
     manifest = {
         "format": FORMAT,
-        "version": PTB_WORD.version,
-        "splits": {split: {"source_sha256": PTB_WORD.splits[split].sha256} for split in PTB_WORD.splits},
+        "version": CORPORA["ptb_word"].version,
+        "splits": {
+            split: {"source_sha256": CORPORA["ptb_word"].splits[split].sha256} for split in CORPORA["ptb_word"].splits
+        },
         "files": {name: {"n_bytes": 8, "sha256": "0" * 64} for name in names},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))

@@ -10,11 +10,11 @@ from seqbench.config.compose import composed
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import Split
 from seqbench.engine.assemble import assemble_learner
 from seqbench.engine.distributed import World
 from seqbench.engine.run import train
-from seqbench.tasks.text.wikitext import WikiText103
 
 SIZES = {
     "ptb_word/lstm_small": (10_000, 4.65),
@@ -48,7 +48,8 @@ def every_word(tmp_path, monkeypatch) -> None:
     for split, rows in lines.items():
         (tmp_path / f"{split}.txt").write_text("".join(f" {' '.join(row)} \n" for row in rows))
         splits[split] = Split((split,), (), None, len(rows), sum(len(row) + 1 for row in rows))
-    monkeypatch.setattr(WikiText103, "corpus", replace(WikiText103.corpus, splits=splits, folders=(".",)))
+    corpus = replace(CORPORA["wikitext103"], splits=splits, folders=(".",))
+    monkeypatch.setitem(CORPORA, "wikitext103", corpus)
 
 
 @pytest.mark.slow

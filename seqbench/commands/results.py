@@ -117,7 +117,7 @@ def list_all(arguments: list[str]) -> None:
         except ConfigError as error:  # of one run, which says nothing of the others
             print(f"run {folder.name}  {error}")
             continue
-        name = config.experiment or f"{class_of(config.task)}/{class_of(config.model)}"
+        name = config.experiment or f"{config.task.get('corpus', class_of(config.task))}/{class_of(config.model)}"
         resumes = f"seqbench train run={folder.name} resumes at step {stored.saved_step(folder):,}"
         print(f"run {folder.name}  {name}  seed {config.seed}  not finished: {resumes}")
 

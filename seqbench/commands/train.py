@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from seqbench.commands.same_data import refuse_to_replace, require_its_data
 from seqbench.commands.stored import PLACES, read
 from seqbench.config import schema as configs
 from seqbench.config.check import check
@@ -111,6 +112,7 @@ def run(config: Config, isolated: bool) -> dict[str, Any] | None:
 
     record, name = finished(config), class_of(config.evaluation)
     if record is not None and not config.force:
+        require_its_data(config, record)
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
         if name != PLAIN:
             print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
@@ -119,6 +121,7 @@ def run(config: Config, isolated: bool) -> dict[str, Any] | None:
     elif name != PLAIN:
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
     else:
+        refuse_to_replace(config)
         record = _run_now(config, isolated)
     if record is not None:
         print(summary(record))

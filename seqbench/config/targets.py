@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from seqbench.config.compat_tasks import LANGUAGE_MODELING, former_corpus
 from seqbench.config.values import fault
 from seqbench.contracts.ranges import AtLeast
 from seqbench.errors import ConfigError, did_you_mean
@@ -195,6 +196,8 @@ def stable_target(target: str) -> str:
 def current_target(target: str) -> str:
     """Where a class of this package lies now: configs and records of earlier versions name it without its family's
     folder, or by a former name."""
+    if former_corpus(target) is not None:
+        return LANGUAGE_MODELING
     target = RENAMED.get(target, target)
     package, *path = target.split(".")
     if package != "seqbench" or len(path) != 3:

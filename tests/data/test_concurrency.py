@@ -47,6 +47,23 @@ def test_two_processes_prepare_once(corpus, raw, pipe, tmp_path, client):
         assert lines[-1] == sha256 and not any("reading" in line for line in lines)
 
 
+def test_a_preparation_that_is_refused_leaves_those_who_wait_their_turn(corpus, raw, pipe, tmp_path, client):
+    """It removes the lock and the folder that it made, and still not two of them prepare at a time."""
+    path, text = pipe
+    first = client(corpus, tmp_path / "data", raw)
+    assert first.stdout.readline() == f"tiny: reading {path}\n"
+    others = [client(corpus, tmp_path / "data", raw) for _ in range(2)]
+    for other in others:
+        assert other.stdout.readline() == "tiny: waiting for another process that prepares it\n"
+    path.write_bytes(b"another text\n")
+    assert finish(first)[-1].startswith(f"ERROR: {path} is not the train split of the tiny corpus")
+    path.write_bytes(text)  # read once: a second reader would wait for ever
+    lines = [finish(other) for other in others]
+    sha256 = ensure_prepared(corpus, tmp_path / "data", None).sha256
+    assert [one[-1] for one in lines] == [sha256, sha256]
+    assert sum(any("reading" in line for line in one) for one in lines) == 1
+
+
 def test_a_killed_preparation_leaves_no_set(corpus, raw, pipe, tmp_path, client):
     path, text = pipe
     process = client(corpus, tmp_path / "data", raw)

@@ -9,7 +9,9 @@ import os
 import pytest
 
 from seqbench.data.errors import DataError
+from seqbench.data.files.manifest import files_entry
 from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.store import file_names
 
 
 def sentence(call, *arguments) -> str:
@@ -32,7 +34,7 @@ def test_missing_source(corpus, tmp_path, raw):
     (raw / "valid.txt").unlink()
     text = sentence(prepare, corpus, tmp_path / "data", str(raw))
     assert f"{raw} has train.txt but nothing for the valid split; add one of tiny.valid.txt, valid.txt" in text
-    assert not (tmp_path / "data" / "tiny").exists()
+    assert not (tmp_path / "data").exists()
 
 
 def test_wrong_text(corpus, tmp_path, raw):
@@ -45,7 +47,7 @@ def test_wrong_text(corpus, tmp_path, raw):
     text = sentence(prepare, corpus, place, str(raw))
     assert "its 5 lines differ somewhere (SHA-256 of the stripped lines " in text
     assert corpus.splits["train"].sha256[:12] in text
-    assert os.listdir(place) == [".tiny.lock"]
+    assert not place.exists()
 
 
 def test_unreadable_text(corpus, tmp_path, raw):
@@ -59,7 +61,7 @@ def test_unreadable_text(corpus, tmp_path, raw):
     (raw / "train.jsonl").write_text('{"text": "the cat \\ud800"}\n' * 5)  # half a character
     text = sentence(prepare, corpus, tmp_path / "data", str(raw))
     assert text == f"{raw}/train.jsonl spells half a character, '\\ud800'; fetch it again."
-    assert os.listdir(tmp_path / "data") == [".tiny.lock"]
+    assert not (tmp_path / "data").exists()
 
 
 def test_unreadable_parquet(corpus, tmp_path, raw):
@@ -125,7 +127,7 @@ def test_full_disk_leaves_nothing(writes, corpus, tmp_path, raw, monkeypatch):
         return
     text = sentence(prepare, corpus, place, str(raw))
     assert text.startswith(f"tiny cannot be prepared in {place}: No space left on device; ")
-    assert os.listdir(place) == [".tiny.lock"]
+    assert not place.exists()
     monkeypatch.setattr(os, "fsync", sync)
     sha256 = prepare(corpus, place, str(raw)).sha256
     monkeypatch.setattr(os, "fsync", full)
@@ -162,6 +164,89 @@ def test_damaged_set_says_how_to_mend_it(harm, name, complaint, corpus, tmp_path
     remedy = f"make it anew with `seqbench prepare task=tiny data_dir={place} force=true`"
     assert text == f"{place}/tiny/{name} {complaint}; {remedy}."
     assert prepare(corpus, place, str(raw)).sha256 == sha256
+
+
+def test_what_was_there_before_a_refusal_is_left(corpus, tmp_path, raw):
+    place = tmp_path / "deep" / "data"
+    place.mkdir(parents=True)
+    (place / "mine.txt").write_text("mine")
+    (raw / "train.txt").write_text("another text")
+    sentence(prepare, corpus, place, str(raw))
+    assert os.listdir(place) == ["mine.txt"]
+    sentence(prepare, corpus, tmp_path / "deep" / "new" / "data", str(raw))
+    assert os.listdir(tmp_path / "deep") == ["data"]
+
+
+def test_a_file_in_the_place_of_a_folder(corpus, tmp_path, raw):
+    place = tmp_path / "data"
+    place.mkdir()
+    (place / "tiny").write_text("no folder")
+    text = sentence(ensure_prepared, corpus, place, str(raw))
+    assert text.startswith(f"tiny cannot be prepared in {place}: File exists; ")
+    (tmp_path / "file").write_text("no folder")
+    text = sentence(ensure_prepared, corpus, tmp_path / "file" / "data", str(raw))
+    assert text.startswith(f"tiny cannot be prepared in {tmp_path}/file/data: Not a directory; ")
+    (place / "tiny").unlink()
+    (place / "tiny" / "manifest.json").mkdir(parents=True)
+    text = sentence(ensure_prepared, corpus, place, None)
+    assert text == f"{place}/tiny/manifest.json cannot be read: Is a directory."
+
+
+def test_another_edition_is_prepared_anew(corpus, tmp_path, raw):
+    place = tmp_path / "data"
+    sha256 = prepare(corpus, place, str(raw)).sha256
+    path = place / "tiny" / "manifest.json"
+    whole = json.loads(path.read_text())
+    for change in ({"format": 2}, {"format": None}, {"version": "1"}, {"format": 7, "files": 3}):
+        path.write_text(json.dumps(whole | change))
+        assert ensure_prepared(corpus, place, str(raw)).sha256 == sha256
+        assert json.loads(path.read_text()) == whole
+
+
+ODD = [  # manifests that are JSON, and not of this set
+    {"files": []},
+    {"files": {}},
+    {"files": dict.fromkeys(file_names(), "0" * 64)},
+    {"files": {name: {"n_bytes": "3", "sha256": "0" * 64} for name in file_names()}},
+    {"files": {name: {"n_bytes": None, "sha256": None} for name in file_names()}},
+    {"splits": None},
+    {"splits": {"train": {}, "valid": {}, "test": {}}},
+    {"dtype": "float64"},
+    {"dtype": "uint32"},
+    {"dtype": None},
+    {"vocabulary_size": 11},
+]
+
+
+@pytest.mark.parametrize("change", ODD)
+def test_an_odd_manifest_is_damage(change, corpus, tmp_path, raw):
+    place = tmp_path / "data"
+    prepare(corpus, place, str(raw))
+    path = place / "tiny" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    text = sentence(ensure_prepared, corpus, place, str(raw))
+    assert text.startswith(f"{place}/tiny") and " is damaged; make it anew with `seqbench prepare task=tiny " in text
+    prepare(corpus, place, str(raw))
+    ensure_prepared(corpus, place, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500, b"\xff\xfe", b"null", b"3", b'"x"', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_damage(content, corpus, tmp_path, raw):
+    path = prepare(corpus, tmp_path / "data", str(raw)).path / "manifest.json"
+    path.write_bytes(content)
+    assert sentence(ensure_prepared, corpus, tmp_path / "data", None).startswith(f"{path} is damaged; make it anew ")
+
+
+@pytest.mark.parametrize("content", [b"\xff\n" * 10, b"a\nb\n", b"the\n" * 10])
+def test_a_vocabulary_that_does_not_fit_is_damage(content, corpus, tmp_path, raw):
+    """With its checksum in the manifest: a set that something else has written."""
+    path = prepare(corpus, tmp_path / "data", str(raw)).path
+    (path / "vocabulary.txt").write_bytes(content)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"] |= files_entry(path, ["vocabulary.txt"])
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    text = sentence(ensure_prepared, corpus, tmp_path / "data", None)
+    assert text.startswith((f"{path} is damaged; make it anew ", f"{path} lacks the token <eos>; make it anew "))
 
 
 def test_a_set_of_another_text(corpus, tmp_path, raw):

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from seqbench.data.errors import DataError
-from seqbench.data.files.atomic import hub
+from seqbench.data.files import hub
 from seqbench.data.text.build import ensure_prepared, prepare
 
 LIMIT = 3.0  # seconds in which a machine without a network must have its answer

@@ -28,9 +28,9 @@ CODE = """
 import pickle, sys, time
 from pathlib import Path
 from seqbench.data.text import encode
-from seqbench.data.files.atomic import lines
+from seqbench.data.files import blocks
 from seqbench.data.text.build import ensure_prepared
-encode.PAUSE, lines._CHUNK = 0.0, 2000
+encode.PAUSE, blocks._CHUNK = 0.0, 2000
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
 print("begun", flush=True)
 print(ensure_prepared(corpus, Path(sys.argv[2]), sys.argv[3], lambda line: print(line, flush=True)).sha256)
@@ -110,12 +110,12 @@ def interrupted(monkeypatch, source, tmp_path):
 
         with monkeypatch.context() as patch:
             patch.setattr(encode, "PAUSE", 0.0)
-            patch.setattr("seqbench.data.files.lines._CHUNK", 2000)
+            patch.setattr("seqbench.data.files.blocks._CHUNK", 2000)
             with pytest.raises(Killed):
                 prepare(corpus, tmp_path / "data", str(source), progress)
         return tmp_path / "data" / ".tiny.building"
 
-    monkeypatch.setattr("seqbench.data.files.lines._CHUNK", 2000)
+    monkeypatch.setattr("seqbench.data.files.blocks._CHUNK", 2000)
     return interrupt
 
 
@@ -152,6 +152,18 @@ def changed_state(**values: object):
     return change
 
 
+def changed_count(n_tokens: object) -> dict[str, dict[str, object]]:
+    entry = {"n_lines": 0, "n_words": 0, "n_characters": 0, "n_bytes": 0, "source_sha256": ""}
+    return {split: {**entry, "n_tokens": n_tokens} for split in SPLITS}
+
+
+def repeated(path: Path) -> None:
+    """One piece where another was."""
+    pieces = path.read_bytes().splitlines(keepends=True)
+    other = next(place for place in range(2, len(pieces)) if len(pieces[place]) == len(pieces[1]))
+    path.write_bytes(b"".join([*pieces[:other], pieces[1], *pieces[other + 1 :]]))
+
+
 DAMAGE = [
     (truncated, "state.json", "is damaged"),
     (lambda path: path.write_text("[1]"), "state.json", "is damaged"),
@@ -159,6 +171,10 @@ DAMAGE = [
     (changed_state(n_pieces=3), "state.json", "is damaged"),
     (changed_state(n_bytes=-1.5), "state.json", "is damaged"),
     (changed_state(splits={"train": {"n_tokens": -1}}), "state.json", "is damaged"),
+    (changed_state(splits=changed_count(-4)), "state.json", "is damaged"),
+    (changed_state(splits=changed_count(1.5)), "state.json", "is damaged"),
+    (lambda path: path.write_text("[" * 100_000), "state.json", "is damaged"),
+    (repeated, "pieces", "is damaged"),
     (changed_state(corpus=["tiny", 0, "word"]), "state.json", "is damaged"),
     (lambda path: path.unlink(), "state.json", ""),
     (truncated, "train.numbers", "is damaged"),
@@ -198,7 +214,7 @@ def test_a_wrong_text_is_found_after_an_interruption_too(position, corpus_of, lo
     interrupted(corpus)
     with pytest.raises(DataError, match="is not the train split of the tiny corpus"):
         going_on(corpus, tmp_path / "data", source)
-    assert os.listdir(tmp_path / "data") == [".tiny.lock"]
+    assert os.listdir(tmp_path / "data") == []
 
 
 def test_counts_are_the_check_where_no_checksum_is_known(corpus_of, text, raw, tmp_path):

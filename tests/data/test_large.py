@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from made_words import word, zipf
 
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import SPLITS, Corpus, Split
 from seqbench.data.text.store import Prepared, open_prepared
 from seqbench.data.text.stream import TokenStream
-from seqbench.data.text.wikitext import WIKITEXT_103
 
 pytestmark = pytest.mark.large
 
@@ -33,7 +33,7 @@ CODE = """
 import pickle, resource, sys, time
 from pathlib import Path
 from seqbench.data.text.build import ensure_prepared
-from seqbench.tasks.text.wikitext import WikiText103  # with all that the command line loads
+from seqbench.tasks.text.language_modeling import LanguageModeling  # with all that the command line loads
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
 before, start = time.process_time(), time.perf_counter()
 prepared = ensure_prepared(corpus, Path(sys.argv[2]), sys.argv[3], lambda line: print(line, flush=True))
@@ -92,8 +92,8 @@ def source(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     counts = {"train": (N_LINES, N_TOKENS), **SMALL}
-    splits = {split: Split(WIKITEXT_103.splits[split].stems, (), None, *counts[split]) for split in SPLITS}
-    return replace(WIKITEXT_103, name="large", title="the large corpus", splits=splits)
+    splits = {split: Split(CORPORA["wikitext103"].splits[split].stems, (), None, *counts[split]) for split in SPLITS}
+    return replace(CORPORA["wikitext103"], name="large", title="the large corpus", splits=splits)
 
 
 def start(corpus: Corpus, folder: Path, source: Path) -> subprocess.Popen:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import codecs
+import gzip
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from seqbench.data.errors import DataError
 from seqbench.data.text import cut
 from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import SPLITS, Corpus
-from seqbench.data.text.large_text import ENWIK8, TEXT8
 
 LENGTHS = {"train": 9_000, "valid": 500, "test": 500}
 
@@ -54,10 +55,23 @@ def zipped(folder: Path, name: str, content: bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pack", [plain, itself, zipped])
+def gzipped(folder: Path, name: str, content: bytes) -> Path:
+    (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+def marked(folder: Path, name: str, content: bytes) -> Path:
+    return plain(folder, name, codecs.BOM_UTF8 + content)
+
+
+def marked_and_gzipped(folder: Path, name: str, content: bytes) -> Path:
+    return gzipped(folder, name, codecs.BOM_UTF8 + content)
+
+
+@pytest.mark.parametrize("pack", [plain, itself, zipped, gzipped, marked, marked_and_gzipped])
 def test_text8(pack, letters, tmp_path, monkeypatch):
     monkeypatch.setattr(cut, "_CHUNK", 997)  # so that words lie across chunks
-    prepared = prepare(small(TEXT8, 27), tmp_path / "data", str(pack(tmp_path, "text8", letters)))
+    prepared = prepare(small(CORPORA["text8"], 27), tmp_path / "data", str(pack(tmp_path, "text8", letters)))
     start = 0
     for split, length in LENGTHS.items():
         spelled = "".join(prepared.vocabulary[number] for number in prepared.ids(split))
@@ -70,7 +84,7 @@ def test_text8(pack, letters, tmp_path, monkeypatch):
 
 
 def test_enwik8_is_bytes(octets, tmp_path):
-    prepared = prepare(small(ENWIK8, 207), tmp_path / "data", str(plain(tmp_path, "enwik8", octets)))
+    prepared = prepare(small(CORPORA["enwik8"], 207), tmp_path / "data", str(plain(tmp_path, "enwik8", octets)))
     kinds = sorted(set(octets))
     assert sorted(map(int, prepared.vocabulary)) == kinds
     assert prepared.vocabulary[-1] == "7"  # which train lacks
@@ -83,12 +97,12 @@ def test_enwik8_is_bytes(octets, tmp_path):
 def refused(corpus: Corpus, tmp_path: Path, source: Path | None) -> str:
     with pytest.raises(DataError) as caught:
         ensure_prepared(corpus, tmp_path / "data", None if source is None else str(source))
-    assert [name for name in os.listdir(tmp_path / "data") if name != f".{corpus.name}.lock"] == []
+    assert not (tmp_path / "data").exists()
     return str(caught.value)
 
 
 def test_another_file_is_refused(letters, tmp_path):
-    corpus = small(TEXT8, 27)
+    corpus = small(CORPORA["text8"], 27)
     path = itself(tmp_path, "text8", letters + b" and more")
     assert refused(corpus, tmp_path, path) == f"{path} has 10,009 bytes where text8 has 10,000; fetch it again."
     itself(tmp_path, "text8", letters.replace(b"q", b"Q").replace(b"Q", b"q", 1))
@@ -102,22 +116,32 @@ def test_a_damaged_zip_is_one_sentence(letters, tmp_path):
     path = zipped(tmp_path, "text8", letters) / "text8.zip"
     content = bytearray(path.read_bytes())
     path.write_bytes(content[:100])
-    assert refused(small(TEXT8, 27), tmp_path, path).startswith(f"{path} cannot be read as a zip: ")
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read as a zip: ")
     zipped(tmp_path, "text9", letters)
     (tmp_path / "text9.zip").rename(path)
-    assert refused(small(TEXT8, 27), tmp_path, path) == f"{path} is a zip without a file named text8."
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path) == f"{path} is a zip without a file named text8."
+
+
+def test_a_damaged_gzip_is_one_sentence(letters, tmp_path):
+    path = gzipped(tmp_path, "text8", letters) / "text8.gz"
+    content = path.read_bytes()
+    for damaged in (content[:-300], content[:500] + bytes(200) + content[700:]):
+        path.write_bytes(damaged)
+        assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read as a gzip: ")
+    path.write_bytes(letters)
+    assert refused(small(CORPORA["text8"], 27), tmp_path, path).startswith(f"{path} cannot be read: Not a gzipped")
 
 
 @pytest.mark.parametrize("source", [None, Path("hub")])
 def test_no_place_on_the_hub_is_known(source, tmp_path):
-    assert refused(TEXT8, tmp_path, source) == (
-        "text8 is not at hand, and no place on the hub is known to fetch it from; put text8 or text8.zip into "
-        f"{tmp_path}/data/text8, or name its folder as source=<folder>."
+    assert refused(CORPORA["text8"], tmp_path, source) == (
+        "text8 is not at hand, and no place on the hub is known to fetch it from; put text8, text8.zip or "
+        f"text8.gz into {tmp_path}/data/text8, or name its folder as source=<folder>."
     )
 
 
 def test_a_prepared_set_is_not_taken_for_the_file(letters, tmp_path):
-    corpus = small(TEXT8, 27)
+    corpus = small(CORPORA["text8"], 27)
     folder = tmp_path / "data" / "text8"
     folder.mkdir(parents=True)
     plain(folder, "text8", letters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import shutil
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 
 from seqbench.data.errors import DataError
+from seqbench.data.files.manifest import files_entry
+from seqbench.data.pairs import build as pair_build
 from seqbench.data.pairs.build import ensure_pairs
 from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.pairs.store import PairSettings, open_pairs, place
-from seqbench.data.pairs.store import build as pair_build
 
 SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
 WORDS = [("a", "ein"), ("dog", "Hund"), ("cat", "Katze"), ("runs", "rennt"), ("sleeps", "schläft"), ("small", "klein")]
@@ -77,6 +79,21 @@ def test_gzip_is_the_same_set(raw, tmp_path):
         ensure_pairs(MULTI30K, SETTINGS, tmp_path / "three", str(folder))
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_mark_before_a_file_is_no_part_of_its_first_line(pack, raw, text, tmp_path):
+    folder = raw()
+    plain = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "one", str(folder))
+    for path in list(folder.iterdir()):
+        content = pack(codecs.BOM_UTF8 + path.read_bytes())
+        path.unlink()
+        path.with_name(path.name + (".gz" if pack is gzip.compress else "")).write_bytes(content)
+    marked = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "two", str(folder))
+    assert marked.sha256 == plain.sha256
+    references = marked.text("test", "target")
+    assert references == lines(text["test_2016_flickr"], 1)
+    assert marked.subwords.decode(marked.subwords.encode(references)) == references
+
+
 def test_what_cannot_serve_is_counted(raw, text, tmp_path):
     odd = [("word " * 10_000, "Wort"), ("", "leer"), ("empty", "  "), ("a dog", "ein Hund " * 8)]
     english = "".join(f"{row[0]}\n" for row in [*text["train"], *odd]).encode() + b"caf\xe9\n"
@@ -131,7 +148,7 @@ REFUSED = [
 def test_refused_in_one_sentence_with_nothing_left(raw, tmp_path, change, said):
     with pytest.raises(DataError, match=said):
         ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(**change)))
-    assert [path for path in (tmp_path / "data").iterdir() if path.suffix != ".lock"] == []
+    assert not (tmp_path / "data").exists()
 
 
 def test_missing_sides_splits_and_languages(raw, tmp_path):
@@ -163,6 +180,7 @@ def test_a_vocabulary_that_cannot_be(raw, tmp_path, size, said):
     settings = PairSettings(("en", "de"), size, "bpe", 40, None, False)
     with pytest.raises(DataError, match=rf"{size:,} bpe pieces cannot be learnt .* task\.vocabulary_size {said}\d+\."):
         ensure_pairs(MULTI30K, settings, tmp_path / "data", str(raw()))
+    assert not (tmp_path / "data").exists()
 
 
 def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text(raw, tmp_path):
@@ -217,6 +235,62 @@ def test_damage_is_seen(raw, tmp_path):
     (path.parent / "manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"manifest\.json is damaged"):
         open_pairs(MULTI30K, SETTINGS, data)
+
+
+def rewritten(path: Path, name: str, content: bytes) -> None:
+    """Another file in a set, with its checksum in the manifest."""
+    (path / name).write_bytes(content)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"] |= files_entry(path, [name])
+    (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def moved(content: bytes, place: int, by: int) -> bytes:
+    numbers = np.frombuffer(content, "<i8").copy()
+    numbers[place] += by
+    return numbers.tobytes()
+
+
+UNFIT = [
+    ("train.source.offsets.bin", lambda content: content[:-8]),
+    ("train.source.offsets.bin", lambda content: content[:-3]),
+    ("train.source.offsets.bin", lambda content: b""),
+    ("train.target.offsets.bin", lambda content: moved(content, -1, 5)),
+    ("train.target.offsets.bin", lambda content: moved(content, -1, -1)),
+    ("valid.target.offsets.bin", lambda content: moved(content, 0, 1)),
+    ("valid.target.offsets.bin", lambda content: moved(content, 3, 1000)),
+    ("test.source.offsets.bin", lambda content: moved(content, 3, -(2**62))),
+    ("test.source.bin", lambda content: content[:-2]),
+    ("test.source.bin", lambda content: content[:-1]),
+    ("test.source.bin", lambda content: b""),
+    ("test.target.txt", lambda content: content + b"more\n"),
+    ("test.target.txt", lambda content: b"\xff" + content),
+    ("subwords.model", lambda content: b"no model"),
+    ("subwords.model", lambda content: b""),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), UNFIT)
+def test_files_that_do_not_fit_together_are_damage(name, change, raw, tmp_path):
+    path = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw())).path
+    rewritten(path, name, change((path / name).read_bytes()))
+    with pytest.raises(DataError, match=r"data/multi30k_ende-[0-9a-f]{8} is damaged; make it anew with `seqbench prep"):
+        open_pairs(MULTI30K, SETTINGS, tmp_path / "data")
+
+
+ODD = [{"files": {}}, {"splits": {}}, {"splits": {"train": 3}}, {"dtype": "float64"}, {"dtype": "uint32"}]
+
+
+@pytest.mark.parametrize("change", ODD)
+def test_an_odd_manifest_is_damage(change, raw, tmp_path):
+    path = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw())).path / "manifest.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | change))
+    with pytest.raises(DataError, match=" is damaged; make it anew with `seqbench prepare task=multi30k_ende "):
+        open_pairs(MULTI30K, SETTINGS, tmp_path / "data")
+    for other in ({"format": 2}, {"version": 9}):
+        path.write_text(json.dumps(whole | other))
+        assert open_pairs(MULTI30K, SETTINGS, tmp_path / "data") is None
 
 
 def parquet(folder: Path, rows: dict[str, list[tuple[str, str]]]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,6 +95,32 @@ def as_json_lines(folder, text):
         (folder / f"{split}.jsonl").write_text("".join(f"{row}\n" for row in rows))
 
 
+def as_marked_text(folder, text):
+    for split, lines in text.items():
+        content = "".join(f"{line}\n" for line in lines).encode()
+        (folder / f"{split}.txt").write_bytes(codecs.BOM_UTF8 + content)
+
+
+def as_marked_json_lines(folder, text):
+    as_json_lines(folder, text)
+    for path in folder.iterdir():
+        path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+
+
+def as_gzip(folder, text):
+    for split, lines in text.items():
+        content = "".join(f"{line}\n" for line in lines).encode()
+        suffix = ".txt.gz" if split == "train" else ".tokens.gz"
+        (folder / f"{split}{suffix}").write_bytes(gzip.compress(codecs.BOM_UTF8 + content))
+
+
+def as_json_lines_in_gzip(folder, text):
+    as_json_lines(folder, text)
+    for path in list(folder.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
 def as_parquet(folder, text):
     for split, lines in text.items():
         write_parquet(folder / f"{split}.parquet", [f" {line} \n" for line in lines], "text")
@@ -109,7 +138,10 @@ def as_hub_shards(folder, text):
         write_parquet(folder / f"{split}-00001-of-00002.parquet", lines[1:])
 
 
-@pytest.mark.parametrize("pack", [as_windows_text, as_json_lines, as_parquet, as_hub_folders, as_hub_shards])
+PACKINGS = [as_windows_text, as_marked_text, as_gzip, as_json_lines, as_marked_json_lines, as_json_lines_in_gzip]
+
+
+@pytest.mark.parametrize("pack", [*PACKINGS, as_parquet, as_hub_folders, as_hub_shards])
 def test_every_packing_gives_identical_bytes(pack, corpus, raw, tmp_path, text):
     if pack in (as_parquet, as_hub_folders, as_hub_shards):
         pytest.importorskip("datasets")
@@ -146,6 +178,20 @@ def test_a_prepared_set_needs_no_source_and_keeps_other_files(corpus, raw, tmp_p
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".tiny.lock", "tiny"]
 
 
+def test_a_set_is_held_against_a_source_where_its_content_is_not_pinned(corpus, raw, tmp_path):
+    splits = {**corpus.splits, "train": replace(corpus.splits["train"], sha256=None)}
+    loose = replace(corpus, splits=splits)
+    first, lines = prepare(loose, tmp_path / "data", str(raw)), []
+    assert ensure_prepared(loose, tmp_path / "data", str(raw), lines.append).sha256 == first.sha256
+    assert lines == [f"tiny: holding {first.path} against {raw}"]
+    (raw / "train.txt").write_text((raw / "train.txt").read_text().replace("cat", "cow"))
+    complaint = r"data/tiny was prepared from another train text than that of source=.*raw_text; leave source out, or "
+    with pytest.raises(DataError, match=complaint):
+        ensure_prepared(loose, tmp_path / "data", str(raw))
+    assert ensure_prepared(loose, tmp_path / "data", None).sha256 == first.sha256
+    assert ensure_prepared(corpus, tmp_path / "data", str(raw)).sha256 == first.sha256  # pinned: not read again
+
+
 def test_a_set_of_an_older_version_is_made_anew(corpus, raw, tmp_path):
     path = prepare(corpus, tmp_path / "data", str(raw)).path / "manifest.json"
     manifest = json.loads(path.read_text())
@@ -153,6 +199,22 @@ def test_a_set_of_an_older_version_is_made_anew(corpus, raw, tmp_path):
     lines = []
     assert ensure_prepared(corpus, tmp_path / "data", str(raw), lines.append).manifest == manifest
     assert lines
+
+
+def test_a_mark_within_a_text_is_a_character(corpus_of, raw, tmp_path, text):
+    text["train"][4] = "\ufeffthe end"
+    (raw / "train.txt").write_text("".join(f"{line}\n" for line in text["train"]), encoding="utf-8")
+    prepared = prepare(corpus_of(text, CHARACTER), tmp_path / "data", str(raw))
+    assert "\ufeff" in prepared.vocabulary
+
+
+def test_a_damaged_gzip_is_one_sentence(corpus, raw, tmp_path):
+    path = raw / "train.txt.gz"
+    path.write_bytes(gzip.compress((raw / "train.txt").read_bytes())[:-9])
+    (raw / "train.txt").unlink()
+    complaint = f"{path} cannot be read: Compressed file ended before the end-of-stream marker was reached."
+    with pytest.raises(DataError, match=f"^{complaint}$"):
+        prepare(corpus, tmp_path / "data", str(raw))
 
 
 def test_memory_does_not_grow_with_the_text(corpus_of, tmp_path):

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.ptb import PTB_CHAR, PTB_WORD
 
 
 @pytest.fixture(scope="module")
 def words(real_ptb, tmp_path_factory):
-    return prepare(PTB_WORD, tmp_path_factory.mktemp("data"), str(real_ptb))
+    return prepare(CORPORA["ptb_word"], tmp_path_factory.mktemp("data"), str(real_ptb))
 
 
 @pytest.fixture(scope="module")
 def characters(real_ptb, tmp_path_factory):
-    return prepare(PTB_CHAR, tmp_path_factory.mktemp("data"), str(real_ptb))
+    return prepare(CORPORA["ptb_char"], tmp_path_factory.mktemp("data"), str(real_ptb))
 
 
 def test_word_counts(words):
@@ -64,13 +64,13 @@ def test_a_set_is_the_same_whenever_it_is_made(words, characters):
 
 def test_a_folder_with_the_published_files_is_found(real_ptb, tmp_path, words):
     (tmp_path / "ptb").symlink_to(real_ptb)
-    assert ensure_prepared(PTB_WORD, tmp_path, None).sha256 == words.sha256
+    assert ensure_prepared(CORPORA["ptb_word"], tmp_path, None).sha256 == words.sha256
 
 
 def test_preparing_is_fast(real_ptb, tmp_path):
     best = 0.0
     for _ in range(3):
         start = time.perf_counter()
-        prepare(PTB_WORD, tmp_path, str(real_ptb))
+        prepare(CORPORA["ptb_word"], tmp_path, str(real_ptb))
         best = max(best, 1_085_779 / (time.perf_counter() - start))
     assert best > 2e6, f"{best / 1e6:.1f} million tokens a second"  # 5 million where it was written, files included

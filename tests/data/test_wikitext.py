@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ import real_data
 
 from seqbench.data.errors import DataError
 from seqbench.data.text.build import prepare
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.wikitext import WIKITEXT_2, WIKITEXT_103
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def real_wikitext2() -> Path:
 
 @pytest.fixture(scope="module")
 def words(real_wikitext2, tmp_path_factory):
-    return prepare(WIKITEXT_2, tmp_path_factory.mktemp("data"), str(real_wikitext2))
+    return prepare(CORPORA["wikitext2"], tmp_path_factory.mktemp("data"), str(real_wikitext2))
 
 
 def test_published_counts(words):
@@ -53,7 +52,7 @@ def as_a_clone_of_the_hub(source: Path, folder: Path) -> None:
     for split in SPLITS:
         lines = (source / f"{split}.txt").read_text().split("\n")[:-1]
         rows = [f"{line}\n" if line.strip() else "" for line in lines]  # as the hub has them
-        parquet.write_table(arrow.table({"text": rows}), folder / WIKITEXT_2.splits[split].hub_files[0])
+        parquet.write_table(arrow.table({"text": rows}), folder / CORPORA["wikitext2"].splits[split].hub_files[0])
 
 
 @pytest.mark.parametrize("pack", [as_zip_members, as_a_clone_of_the_hub])
@@ -61,7 +60,7 @@ def test_every_packing_gives_the_same_set(pack, words, real_wikitext2, tmp_path)
     folder = tmp_path / "packed"
     folder.mkdir()
     pack(real_wikitext2, folder)
-    assert prepare(WIKITEXT_2, tmp_path / "data", str(folder)).sha256 == words.sha256
+    assert prepare(CORPORA["wikitext2"], tmp_path / "data", str(folder)).sha256 == words.sha256
 
 
 def test_another_valid_split_is_refused(real_wikitext2, tmp_path):
@@ -69,24 +68,27 @@ def test_another_valid_split_is_refused(real_wikitext2, tmp_path):
     for split in SPLITS:
         shutil.copy((other if split == "valid" else real_wikitext2) / f"{split}.txt", tmp_path)
     with pytest.raises(DataError, match=r"valid.txt is not the valid split of WikiText-2: its 3,760 lines differ"):
-        prepare(WIKITEXT_2, tmp_path / "data", str(tmp_path))
-    assert os.listdir(tmp_path / "data") == [".wikitext2.lock"]
+        prepare(CORPORA["wikitext2"], tmp_path / "data", str(tmp_path))
+    assert not (tmp_path / "data").exists()
 
 
 def test_wikitext103_small_splits(real_wikitext2, tmp_path):
     shutil.copytree(real_data.folder("wikitext-103", "valid.txt"), tmp_path / "raw")
     shutil.copy(tmp_path / "raw" / "valid.txt", tmp_path / "raw" / "train.txt")
     # its train split is not at hand: valid in its place, and the vocabulary of that
-    splits = {**WIKITEXT_103.splits, "train": replace(WIKITEXT_103.splits["train"], n_lines=3_760, n_tokens=217_646)}
-    corpus = replace(WIKITEXT_103, splits=splits, vocabulary_size=18_891)
+    splits = {
+        **CORPORA["wikitext103"].splits,
+        "train": replace(CORPORA["wikitext103"].splits["train"], n_lines=3_760, n_tokens=217_646),
+    }
+    corpus = replace(CORPORA["wikitext103"], splits=splits, vocabulary_size=18_891)
     prepared = prepare(corpus, tmp_path / "data", str(tmp_path / "raw"))
     assert [prepared.n_tokens(split) for split in SPLITS] == [217_646, 217_646, 245_569]
 
 
 def test_files_on_the_hub_are_named_as_there():
-    assert WIKITEXT_2.splits["train"].hub_files == ("wikitext-2-v1/train-00000-of-00001.parquet",)
-    assert WIKITEXT_103.splits["train"].hub_files == (
+    assert CORPORA["wikitext2"].splits["train"].hub_files == ("wikitext-2-v1/train-00000-of-00001.parquet",)
+    assert CORPORA["wikitext103"].splits["train"].hub_files == (
         "wikitext-103-v1/train-00000-of-00002.parquet",
         "wikitext-103-v1/train-00001-of-00002.parquet",
     )
-    assert WIKITEXT_103.splits["valid"].hub_files == ("wikitext-103-v1/validation-00000-of-00001.parquet",)
+    assert CORPORA["wikitext103"].splits["valid"].hub_files == ("wikitext-103-v1/validation-00000-of-00001.parquet",)

@@ -50,6 +50,7 @@ def test_equals_torchs_layer(kind, shape, threads):
         ours = gradients(lambda layer, x, state: gated.layer(layer, x, state, "native"), *given)
     finally:
         torch.set_num_threads(before)
+    # float64, 30 steps of sums of 40 terms: some thousands of roundings of 1.1e-16, in random directions
     torch.testing.assert_close(ours, gradients(by_torch, *given), rtol=1e-12, atol=1e-13)
 
 
@@ -70,7 +71,9 @@ def test_over_a_thousand_steps_float32_is_no_worse_than_torchs(kind):
             [float((one.double() - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True)]
         )
     ours, torchs = (max(one) for one in errors)  # which sum loses most is another one on each processor
-    assert ours < max(2 * torchs, 1e-6)
+    # A gradient is a sum over 4 rows and 1,000 steps. 4,000 roundings in random directions come to sqrt(4,000) of one,
+    # 3.8e-6, where torch happens to do better; in one direction, as of a sum that is cut off, they would to 2.4e-4.
+    assert ours < max(2 * torchs, 4_000**0.5 * 2**-24)
 
 
 @needs_compiler

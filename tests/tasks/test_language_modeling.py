@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,11 @@ from said import rows
 
 from seqbench.contracts.batch import Batch
 from seqbench.data.errors import DataError
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import Corpus, Hub, Split
 from seqbench.data.text.tokenizer import LETTER, WORD
 from seqbench.data.text.windows import VariableWindows
 from seqbench.tasks.text.language_modeling import LanguageModeling
-from seqbench.tasks.text.large_text import Enwik8, Text8
-from seqbench.tasks.text.wikitext import WikiText2, WikiText103
 
 LINES = {"train": ["a b c d e f g"] * 400, "valid": ["a b", "c"], "test": ["d"]}
 
@@ -31,18 +31,17 @@ def words() -> Corpus:
     return Corpus("letters", "letters", 1, WORD, 8, splits, ("letters",), Hub("owner/letters", "main"), "")
 
 
-class Letters(LanguageModeling):
-    corpus = words()
-
-
-class Symbols(LanguageModeling):
+def symbols() -> Corpus:
     lengths = {"train": 400, "valid": 50, "test": 50}
     splits = {split: Split((), (), None, None, length) for split, length in lengths.items()}
-    corpus = Corpus("symbols", "symbols", 1, LETTER, 3, splits, ("symbols",), None, "", file="symbols")
+    return Corpus("symbols", "symbols", 1, LETTER, 3, splits, ("symbols",), None, "", file="symbols")
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
+    """The raw text of two corpora, which stand in the table for the length of the test."""
+    for corpus in (words(), symbols()):
+        monkeypatch.setitem(CORPORA, corpus.name, corpus)
     for split, lines in LINES.items():
         (tmp_path / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
     (tmp_path / "symbols").write_text("ab " * 166 + "ab")
@@ -50,21 +49,21 @@ def folder(tmp_path) -> Path:
 
 
 def test_windows_of_one_length_leave_the_learning_rate_alone(folder):
-    task = Letters(4, 20, 7, folder / "data", str(folder))
+    task = LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder))
     assert {task.batch("train", index).lr_scale for index in range(50)} == {1.0}
     assert task.n_batches("train") == (400 * 8 - 1) // 4 // 20
     assert task.version["data_sha256"]
 
 
 def test_windows_of_random_length_scale_the_learning_rate(folder):
-    task = Letters(4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=5)
+    task = LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=5)
     batches = [task.batch("train", index) for index in range(2 * task.n_batches("train"))]
     lengths = [batch.inputs.shape[1] for batch in batches]
     assert sum(lengths) == 2 * ((400 * 8 - 1) // 4) and len(set(lengths)) > 3
     assert [batch.lr_scale for batch in batches] == [length / 20 for length in lengths]
     assert [batch.reset for batch in batches].count(True) == 2
     assert task.batch("valid", 0).lr_scale == 1.0
-    other = Letters(4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=6)
+    other = LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder), variable_bptt=True, data_seed=6)
     assert [other.batch("train", index).inputs.shape[1] for index in range(10)] != lengths[:10]
 
 
@@ -74,34 +73,63 @@ def test_a_mapped_batch_keeps_its_scale():
 
 
 def test_what_stands_before_the_first_token(folder):
-    task = Letters(4, 20, 7, folder / "data", str(folder))
+    task = LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder))
     first = task.batch("valid", 0)
     assert first.inputs[0, 0] == first.targets[0, 2]  # <eos>, which ends the line "a b"
-    task = Symbols(4, 20, 10, folder / "data", str(folder))
+    task = LanguageModeling("symbols", 4, 20, 10, folder / "data", str(folder))
     first = task.batch("valid", 0)  # "b ab ab ": 400 is 1 more than a multiple of 3
     assert first.inputs[0, 0] == first.targets[0, 1]  # a space
     assert sum(task.batch("valid", index).count() for index in range(task.n_batches("valid"))) == 50
 
 
-def test_units():
-    sums = {"nll": (math.log(2) * 30, 10)}
-    for symbols in (Text8, Enwik8):
-        assert symbols.metrics(symbols.__new__(symbols), sums)["bpc"] == pytest.approx(3)
-    for of_words in (WikiText2, WikiText103):
-        assert of_words.metrics(of_words.__new__(of_words), sums)["ppl"] == pytest.approx(8)
+@pytest.mark.parametrize(("name", "unit", "value"), [("letters", "ppl", 8), ("symbols", "bpc", 3)])
+def test_the_unit_is_the_tokenizers(name, unit, value, folder):
+    task = LanguageModeling(name, 4, 20, 10, folder / "data", str(folder))
+    sums = {"nll": (math.log(2) * 30, 10), "nll_from_100": (math.log(2) * 3, 1), "nll_to_100": (0.0, 0)}
+    assert task.metrics(sums) == pytest.approx(
+        {"nll": math.log(8), "n_targets": 10, unit: value}
+        | {"nll_from_100": math.log(8), "n_targets_from_100": 1, f"{unit}_from_100": value}
+    )
+
+
+def test_the_units_of_the_known_corpora():
+    units = {name: corpus.tokenizer.unit for name, corpus in CORPORA.items()}
+    assert units == {
+        **dict.fromkeys(("ptb_word", "wikitext2", "wikitext103"), "ppl"),
+        **dict.fromkeys(("ptb_char", "text8", "enwik8"), "bpc"),
+    }
+
+
+def test_a_corpus_that_is_not_known_is_one_sentence(folder):
+    with pytest.raises(
+        ValueError, match=r"^task\.corpus is one of ptb_word, .*, not 'leters' \(did you mean letters\?\)$"
+    ):
+        LanguageModeling("leters", 4, 20, 7, folder / "data", str(folder))
+
+
+def test_a_text_whose_size_is_not_known_is_not_held_against_one(folder, monkeypatch):
+    splits = {split: Split((split,), (), None, None, None) for split in LINES}
+    own = replace(words(), name="own", vocabulary_size=None, splits=splits)
+    monkeypatch.setitem(CORPORA, "own", own)
+    task = LanguageModeling("own", 4, 20, 7, folder / "data", str(folder))
+    assert task.outputs.size == 8
+    assert (
+        task.version["data_sha256"]
+        == LanguageModeling("letters", 4, 20, 7, folder / "data", str(folder)).version["data_sha256"]
+    )
 
 
 @pytest.mark.parametrize("wrong", [{"bptt": 0}, {"batch_size": 0}, {"eval_window": -1}, {"data_seed": -1}])
 def test_a_setting_out_of_range_is_one_sentence(wrong, folder):
     settings = {"batch_size": 4, "bptt": 20, "eval_window": 7, "data_seed": 0} | wrong
-    with pytest.raises(ValueError, match=rf"^task\.{next(iter(wrong))} (must be positive|is between 0 and)"):
-        Letters(data_dir=folder / "data", source=str(folder), **settings)
+    with pytest.raises(ValueError, match=rf"^task\.{next(iter(wrong))} (must be positive|is at least 0 and below)"):
+        LanguageModeling("letters", data_dir=folder / "data", source=str(folder), **settings)
 
 
 @pytest.mark.parametrize("variable", [False, True])
 def test_rows_shorter_than_a_window_are_one_sentence(variable, folder):
     with pytest.raises(DataError, match=r"give no window of task\.bptt=800 steps"):
-        Letters(4, 800, 7, folder / "data", str(folder), variable_bptt=variable)
+        LanguageModeling("letters", 4, 800, 7, folder / "data", str(folder), variable_bptt=variable)
 
 
 def test_a_step_is_made_with_the_mean_scale_of_its_batches(seqbench, real_data, tmp_path):

@@ -203,8 +203,8 @@ MISTAKES = [
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
     ("task.batch_tokens=0", "task.batch_tokens is at least 1, not 0."),
     (
-        "task.data_seed=9223372036854775808",
-        "task: task.data_seed is at least 0 and below 2^63, not 9223372036854775808.",
+        "task.data_seed=18446744073709551616",
+        "task: task.data_seed is at least 0 and below 2^64, not 18446744073709551616.",
     ),
     ("head=squared_error", "SquaredError is a head for real numbers, and this task's outputs are classes."),
     (
@@ -258,6 +258,7 @@ def test_real_multi30k(real_data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ("source=nowhere", "source=nowhere is not a folder; name the folder that holds train.en, train.de"),
         ("task.max_pieces=0", "task.max_pieces and task.vocabulary_size are at least 1."),
         ("task.subword=words", "task.subword is one of bpe, unigram, not 'words'."),
         (
@@ -267,8 +268,9 @@ def test_real_multi30k(real_data, tmp_path):
     ],
 )
 def test_mistakes_of_prepare(seqbench, raw, tmp_path, change, said):
-    code, _, wrong = seqbench("prepare", "task=multi30k_ende", f"source={raw}", f"data_dir={tmp_path}", change)
+    code, _, wrong = seqbench("prepare", "task=multi30k_ende", f"source={raw}", "data_dir=new/data", change)
     assert code == 2 and wrong.splitlines()[-1].startswith(f"seqbench: {said}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_text_in_tokens_is_scored_apart(seqbench, raw, tmp_path):

@@ -1,6 +1,7 @@
-"""The lines of raw files, in blocks of bounded size: text, JSON lines, parquet. Every line comes stripped.
+"""The lines of raw files, in blocks of bounded size: text, JSON lines (either packed by gzip or not), parquet.
 
-A line ends at a newline and nowhere else: not at the separators that `str.splitlines` knows besides.
+Every line comes stripped. It ends at a newline and nowhere else: not at the separators that `str.splitlines` knows
+besides.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqbench.data.errors import DataError
+from seqbench.data.files.blocks import line_blocks
 from seqbench.data.files.parquet import COLUMNS, parquet_lines
 
-SUFFIXES = (".txt", ".tokens", ".parquet", ".jsonl")
-_CHUNK = 1 << 20  # bytes; a block is about that much text
+SUFFIXES = (".txt", ".tokens", ".parquet", ".jsonl", ".txt.gz", ".tokens.gz", ".jsonl.gz")
 
 
 def read_lines(paths: list[Path]) -> Iterator[list[str]]:
@@ -22,12 +23,12 @@ def read_lines(paths: list[Path]) -> Iterator[list[str]]:
         yield from parquet_lines(paths)
         return
     for path in paths:
-        yield from _json_lines(path) if path.suffix == ".jsonl" else _text_lines(path)
+        yield from _json_lines(path) if ".jsonl" in path.suffixes else _text_lines(path)
 
 
 def _text_lines(path: Path) -> Iterator[list[str]]:
     first = 1  # line number of the block's first line
-    for block in _whole_lines(path):
+    for block in line_blocks(path):
         try:
             lines = block.decode().split("\n")
         except UnicodeDecodeError as error:
@@ -54,21 +55,3 @@ def _field(path: Path, number: int, line: str) -> str:
             f"line {number:,} of {path} is not a JSON object with a text under "
             f"{' or '.join(repr(column) for column in COLUMNS)}."
         ) from error
-
-
-def _whole_lines(path: Path) -> Iterator[bytes]:
-    """Blocks of whole lines, without the last newline of each block."""
-    rest = b""
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                head, newline, tail = chunk.rpartition(b"\n")
-                if newline:
-                    yield rest + head
-                    rest = tail
-                else:
-                    rest += tail
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if rest:
-        yield rest

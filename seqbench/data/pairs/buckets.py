@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from seqbench.data.random_bits import philox
+
 _ROUNDS = 6
 _GROWTH = 1.1  # of a bucket's width over the one before
 _STREAM = 0x5EB0  # apart from the other draws of the seed
@@ -80,7 +82,7 @@ def _mixed(x: np.ndarray) -> np.ndarray:
 
 
 def _keys(seed: int, epoch: int, stream: int) -> np.ndarray:
-    return np.random.Philox(key=[seed, _STREAM], counter=[0, 0, epoch, stream]).random_raw(_ROUNDS)
+    return philox(seed, _STREAM, (0, 0, epoch, stream)).random_raw(_ROUNDS)
 
 
 def _cut(sorted_lengths: np.ndarray, batch_tokens: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from seqbench.data.errors import DataError
+from seqbench.data.errors import DataError, another_text
 from seqbench.data.files.atomic import flush, publish, save
-from seqbench.data.files.lock import once
+from seqbench.data.files.lock import Progress, once
+from seqbench.data.files.manifest import MANIFEST, files_entry
 from seqbench.data.pairs.rows import Block
-from seqbench.data.pairs.source import PairText, ParallelCorpus, check_languages, find_pairs
+from seqbench.data.pairs.source import PairText, ParallelCorpus, check_languages, find_near_pairs, find_pairs
 from seqbench.data.pairs.store import (
     FORMAT,
     MODEL,
@@ -37,8 +39,8 @@ from seqbench.data.pairs.store import (
 )
 from seqbench.data.pairs.subword import NORMALISATION, Subwords, learn, surely_longer
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.source import HUB, Progress
-from seqbench.data.text.store import DTYPES, MANIFEST, file_sha256
+from seqbench.data.text.source import HUB
+from seqbench.data.text.store import DTYPES
 
 _SAMPLE = 1 << 19  # pairs that the subwords are learnt from, at most: every k-th of the training text
 _LONGEST = 4  # times max_pieces: the longest line of valid and test
@@ -72,6 +74,15 @@ def ensure_pairs(
     return once(corpus.name, path, lambda: open_pairs(corpus, settings, data_dir), build, force, progress)
 
 
+def are_at_hand(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path, source: str | None) -> bool:
+    """Whether the set that a run would read is in `data_dir`, or its text on this machine to prepare it from."""
+    if source not in (None, HUB):
+        return os.path.exists(Path(source).expanduser())
+    if os.path.exists(place(corpus, settings, data_dir) / MANIFEST):
+        return True
+    return source is None and find_near_pairs(corpus, settings.languages, data_dir) is not None
+
+
 def _require_text(pairs: Pairs, texts: dict[str, PairText], source: str) -> None:
     """Raise `DataError` unless a prepared set was made from these texts."""
     for split, text_of in texts.items():
@@ -79,10 +90,7 @@ def _require_text(pairs: Pairs, texts: dict[str, PairText], source: str) -> None
         for block in text_of.blocks():
             _add_text(digest, block)
         if digest.hexdigest() != pairs.manifest["splits"][split]["text_sha256"]:
-            raise DataError(
-                f"{pairs.path} was prepared from another {split} text than that of source={source}; leave source out, "
-                "or make the set anew with `seqbench prepare` and the same settings."
-            )
+            raise another_text(pairs.path, split, source)
 
 
 def _add_text(digest: Any, block: Block) -> None:
@@ -114,10 +122,7 @@ def _build(
             "normalisation": NORMALISATION,
             "dtype": dtype,
             "splits": splits,
-            "files": {
-                name: {"n_bytes": (building / name).stat().st_size, "sha256": file_sha256(building / name)}
-                for name in file_names()
-            },
+            "files": files_entry(building, file_names()),
         }
         save(building / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         publish(building, path, file_names(), MANIFEST)

@@ -6,22 +6,21 @@ not UTF-8 comes as None, to be counted by whoever reads.
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from seqbench.data.errors import DataError
+from seqbench.data.files.blocks import line_blocks
 from seqbench.data.files.hub import obstacle
+from seqbench.data.files.lock import Progress
 from seqbench.data.pairs.rows import Block, ParallelHub, hub_pairs, parquet_pairs
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.source import HUB, Progress
+from seqbench.data.text.source import HUB
 
-_CHUNK = 1 << 20  # bytes read at a time
 _PAIRS = 10_000  # pairs of a block
 _SIDES = ("src", "tgt")
 
@@ -80,8 +79,13 @@ def find_pairs(
         if found is None:
             raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_names(corpus, languages)}.")
         return found
+    return find_near_pairs(corpus, languages, data_dir) or _hub(corpus, languages, data_dir, progress)
+
+
+def find_near_pairs(corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path) -> dict[str, PairText] | None:
+    """The pairs of each split in a copy in `data_dir`; None where there is no copy."""
     places = [root / name for root in (data_dir / "raw", data_dir) for name in corpus.folders]
-    return _local(corpus, languages, places) or _hub(corpus, languages, data_dir, progress)
+    return _local(corpus, languages, places)
 
 
 def _local(corpus: ParallelCorpus, languages: tuple[str, str], folders: list[Path]) -> dict[str, PairText] | None:
@@ -146,21 +150,9 @@ def _blocks(source: Path, target: Path) -> Iterator[Block]:
 
 
 def _lines(path: Path) -> Iterator[str | None]:
-    """The stripped lines of a file, packed by gzip or not."""
-    rest = b""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                head, newline, tail = chunk.rpartition(b"\n")
-                if newline:
-                    yield from map(_decoded, (rest + head).split(b"\n"))
-                    rest = tail
-                else:
-                    rest += tail
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
-    if rest:
-        yield _decoded(rest)
+    """The stripped lines of a file."""
+    for block in line_blocks(path):
+        yield from map(_decoded, block.split(b"\n"))
 
 
 def _decoded(line: bytes) -> str | None:

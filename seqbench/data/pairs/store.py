@@ -14,17 +14,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from seqbench.data.errors import DataError
+from seqbench.data.files.manifest import damaged, read_manifest, set_sha256
 from seqbench.data.pairs.source import ParallelCorpus
 from seqbench.data.pairs.subword import KINDS, Subwords
 from seqbench.data.text.corpus import SPLITS
-from seqbench.data.text.store import DTYPES, MANIFEST, file_sha256
+from seqbench.data.text.store import DTYPES
 
 FORMAT = 1  # goes up when the files' layout or contents change
 MODEL = "subwords.model"
@@ -58,19 +57,31 @@ class PairSettings:
 
 
 class Pairs:
-    """An opened set. `sha256` is one checksum of all its files."""
+    """An opened set. `sha256` is one checksum of all its files. Raises `ValueError` and the like for files that do not
+    fit together."""
 
     def __init__(self, path: Path, manifest: dict[str, Any]):
         self.path, self.manifest = path, manifest
         self.subwords = Subwords(path / MODEL)
-        listing = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(manifest["files"].items()))
-        self.sha256 = hashlib.sha256(listing.encode()).hexdigest()
+        if len(self.subwords) != manifest["settings"]["vocabulary_size"]:
+            raise ValueError("the vocabulary has another size than its manifest says")
+        self.sha256 = set_sha256(manifest, file_names())
         self._ids, self._offsets = {}, {}
         for split in SPLITS:
             for side in SIDES:
                 ids = np.fromfile if manifest["splits"][split][f"n_{side}"] == 0 else np.memmap
                 self._ids[split, side] = np.asarray(ids(path / binary(split, side), dtype=DTYPES[manifest["dtype"]]))
                 self._offsets[split, side] = np.fromfile(path / offsets(split, side), dtype="<i8")
+                self._require_fit(split, side)
+
+    def _require_fit(self, split: str, side: str) -> None:
+        starts, n_pairs = self._offsets[split, side], self.manifest["splits"][split]["n_pairs"]
+        if len(starts) != n_pairs + 1 or n_pairs < 1:
+            raise ValueError(f"{split} has another number of pairs than its manifest says")
+        if starts[0] != 0 or starts[-1] != len(self._ids[split, side]) or (np.diff(starts) < 0).any():
+            raise ValueError(f"the offsets of {split}.{side} are not those of its ids")
+        if split in SCORED and len(self.text(split, side)) != n_pairs:
+            raise ValueError(f"{split}.{side} has another number of lines than pairs")
 
     def published(self, n_pairs: Mapping[str, int]) -> bool:
         """Whether the text had as many pairs as the published one."""
@@ -119,32 +130,10 @@ def open_pairs(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -
     path = place(corpus, settings, data_dir)
     command = f"seqbench prepare task={corpus.name} data_dir={data_dir} force=true"
     mend = f"make it anew with `{command}` and the same task settings"
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        if (manifest["format"], manifest["version"]) != (FORMAT, corpus.version):
-            return None
-        files = {name: (manifest["files"][name]["n_bytes"], manifest["files"][name]["sha256"]) for name in file_names()}
-    except (FileNotFoundError, NotADirectoryError):
+    manifest = read_manifest(path, (FORMAT, corpus.version), file_names(), mend)
+    if manifest is None:
         return None
-    except OSError as error:
-        raise DataError(f"{path / MANIFEST} cannot be read: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path / MANIFEST} is damaged; {mend}.") from error
-    for name, (n_bytes, sha256) in files.items():
-        try:
-            status = (path / name).stat()
-            sound = (
-                status.st_size == n_bytes and _sha256_of_state(path / name, status.st_ino, status.st_mtime_ns) == sha256
-            )
-        except FileNotFoundError as error:
-            raise DataError(f"{path / name} is missing from its prepared set; {mend}.") from error
-        except OSError as error:
-            raise DataError(f"{path / name} cannot be read: {error.strerror or error}.") from error
-        if not sound:
-            raise DataError(f"{path / name} is damaged (it is not what its manifest says); {mend}.")
-    return Pairs(path, manifest)
-
-
-@lru_cache(maxsize=64)
-def _sha256_of_state(path: Path, inode: int, mtime_ns: int) -> str:
-    return file_sha256(path)  # once a process, and again when the file was written
+    try:
+        return Pairs(path, manifest)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:  # RuntimeError: SentencePiece's
+        raise damaged(path, mend) from error

@@ -7,7 +7,9 @@ a block of text and the vocabulary.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict
 from itertools import islice
@@ -16,25 +18,38 @@ from typing import Any
 
 import numpy as np
 
-from seqbench.data.errors import DataError
+from seqbench.data.errors import DataError, another_text
 from seqbench.data.files.atomic import flush, publish, save
-from seqbench.data.files.lock import once
+from seqbench.data.files.lock import Progress, once
+from seqbench.data.files.manifest import MANIFEST, files_entry
 from seqbench.data.text.corpus import SPLITS, Corpus
 from seqbench.data.text.encode import encode, numbers, wrong
-from seqbench.data.text.source import HUB, Progress, Text, find
-from seqbench.data.text.store import DTYPES, FORMAT, MANIFEST, VOCABULARY, Prepared, binary, file_sha256, open_prepared
+from seqbench.data.text.source import HUB, Text, find, find_near
+from seqbench.data.text.store import DTYPES, FORMAT, VOCABULARY, Prepared, binary, file_names, open_prepared
 from seqbench.data.text.tokenizer import UNK, Numbering, ranked
 
 
 def ensure_prepared(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress | None = None) -> Prepared:
-    """The prepared set of a corpus in `data_dir`: opened if it is there, else prepared as `prepare` does. Of several
-    processes one prepares and the others wait for it."""
-    found = open_prepared(corpus, data_dir)
-    if found is not None:
-        if source not in (None, HUB) and not Path(source).expanduser().is_dir():
-            raise DataError(f"source={source} is not a folder.")
-        return found
-    return _locked(corpus, data_dir, source, progress or _silent, force=False)
+    """The prepared set of a corpus in `data_dir`: opened if it is there, else prepared as `prepare` does.
+
+    Of several processes one prepares and the others wait for it. Raises `DataError` as `prepare` does, and where a set
+    is there and `source` names another text.
+    """
+    prepared = open_prepared(corpus, data_dir)
+    if prepared is None:
+        return _locked(corpus, data_dir, source, progress or _silent, force=False)
+    if source not in (None, HUB):
+        _require_text(prepared, corpus, source, progress or _silent)
+    return prepared
+
+
+def is_at_hand(corpus: Corpus, data_dir: Path, source: str | None) -> bool:
+    """Whether the set that a run would read is in `data_dir`, or its text on this machine to prepare it from."""
+    if source not in (None, HUB):
+        return os.path.exists(Path(source).expanduser())
+    if os.path.exists(data_dir / corpus.name / MANIFEST):
+        return True
+    return source is None and find_near(corpus, data_dir) is not None
 
 
 def prepare(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress | None = None) -> Prepared:
@@ -45,6 +60,24 @@ def prepare(corpus: Corpus, data_dir: Path, source: str | None, progress: Progre
     there.
     """
     return _locked(corpus, data_dir, source, progress or _silent, force=True)
+
+
+def _require_text(prepared: Prepared, corpus: Corpus, source: str, progress: Progress) -> None:
+    """Raise `DataError` unless a set was prepared from the text in `source`. A split whose content is pinned can be of
+    no other text, so it is not read."""
+    loose = [split for split in SPLITS if corpus.splits[split].sha256 is None]
+    if not loose:
+        if not Path(source).expanduser().is_dir():
+            raise DataError(f"source={source} is not a folder.")
+        return
+    texts = find(corpus, prepared.path.parent, source, progress)
+    progress(f"{corpus.name}: holding {prepared.path} against {source}")
+    for split in loose:
+        digest = hashlib.sha256()
+        for block in texts[split].blocks():
+            digest.update(block)
+        if digest.hexdigest() != prepared.manifest["splits"][split]["source_sha256"]:
+            raise another_text(prepared.path, split, source)
 
 
 def _silent(line: str) -> None:
@@ -66,8 +99,7 @@ def _build(corpus: Corpus, data_dir: Path, texts: dict[str, Text], progress: Pro
     building = data_dir / f".{corpus.name}.building"  # what a killed process left there is gone on with
     try:
         manifest = _write(corpus, building, texts, progress)
-        names = [*(binary(split) for split in SPLITS), VOCABULARY]
-        publish(building, data_dir / corpus.name, names, MANIFEST)
+        publish(building, data_dir / corpus.name, file_names(), MANIFEST)
     except (DataError, OSError):
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -80,7 +112,7 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
     """The files of a set and its manifest, which is returned too."""
     numbering, entries = encode(corpus, texts, folder, progress)
     order, vocabulary = _vocabulary(corpus, numbering, folder)
-    if len(vocabulary) != corpus.vocabulary_size:
+    if corpus.vocabulary_size not in (None, len(vocabulary)):
         difference = f"it has {len(vocabulary):,} types where {corpus.vocabulary_size:,} are expected"
         raise wrong(corpus, "train", texts["train"].where, difference)
     dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
@@ -91,7 +123,6 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
                 file.write(id_of_number[block].data)
             flush(file)
     save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
-    names = sorted([*(binary(split) for split in SPLITS), VOCABULARY])
     manifest = {
         "format": FORMAT,
         "corpus": corpus.name,
@@ -100,9 +131,7 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
         "vocabulary_size": len(vocabulary),
         "dtype": dtype,
         "splits": {split: asdict(entry) for split, entry in entries.items()},
-        "files": {
-            name: {"n_bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in names
-        },
+        "files": files_entry(folder, sorted(file_names())),
     }
     save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return manifest

@@ -4,7 +4,7 @@ Two copies of a corpus differ in packing (text, parquet, JSON lines) and in the 
 depends on. So what is pinned is the content: the SHA-256 of the UTF-8 text of all lines, each stripped and followed by
 one newline. A corpus that is one file cut into splits has the bytes of each cut for its content. Where nobody has
 published the content to take a checksum of, the numbers of lines, tokens and types are the check, and the checksum
-that was found stands in the manifest.
+of the text that was read stands in the manifest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Split:
     hub_files: tuple[str, ...]
     sha256: str | None  # of the content, as the module says
     n_lines: int | None
-    n_tokens: int
+    n_tokens: int | None
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Corpus:
 
     `version` goes up when the token ids change, so that sets prepared before are prepared anew. `folders` are names
     of folders that a copy may lie in. `hub` is None where no place is known to fetch it from. `notice` is shown when
-    the text is fetched. `suffix` is that of the published files.
+    the text is fetched. `suffix` is that of the published files. `vocabulary_size` is None where it is not known.
 
     `file` names the one file that holds all splits one after another, each `n_tokens` bytes long; such a corpus counts
     the types of the whole file, others those of the train split.
@@ -53,7 +53,7 @@ class Corpus:
     title: str
     version: int
     tokenizer: Tokenizer
-    vocabulary_size: int
+    vocabulary_size: int | None
     splits: Mapping[str, Split]
     folders: tuple[str, ...]
     hub: Hub | None

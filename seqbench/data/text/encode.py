@@ -26,8 +26,9 @@ import numpy as np
 
 from seqbench.data.errors import DataError
 from seqbench.data.files.atomic import flush, save
+from seqbench.data.files.lock import Progress
 from seqbench.data.text.corpus import SPLITS, Corpus
-from seqbench.data.text.source import Progress, Text
+from seqbench.data.text.source import Text
 from seqbench.data.text.tokenizer import WORD, Numbering
 
 PAUSE = 5.0  # seconds from one saved state, and word of progress, to the next
@@ -83,7 +84,7 @@ class _Encoder:
         if (folder / _STATE).exists():  # else nothing was left, or it was killed before it saved anything
             try:
                 self._load()
-            except (FileNotFoundError, ValueError, KeyError, TypeError):
+            except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
                 progress(f"{corpus.name}: what an interrupted preparation left is damaged and is made anew")
                 (folder / _STATE).unlink()  # it does not fit what is written now
         for split, entry in self.entries.items():
@@ -148,9 +149,14 @@ class _Encoder:
         with (self.folder / _PIECES).open("rb") as file:
             pieces = [json.loads(line) for line in file.read(state["n_bytes"]).splitlines()]
         entries = {split: Entry(**state["splits"][split]) for split in SPLITS}
+        counts = [state["n_bytes"], *(entry.n_tokens for entry in entries.values())]
+        if any(type(count) is not int or count < 0 for count in counts):
+            raise ValueError("a count that is none")
         sizes = {_numbers(self.folder, split): entry.n_tokens * _N_BYTES for split, entry in entries.items()}
-        if len(pieces) != state["n_pieces"] or any(path.stat().st_size < size for path, size in sizes.items()):
+        if any(path.stat().st_size < size for path, size in sizes.items()):
             raise ValueError("files shorter than the state says")
+        if len(set(pieces)) != len(pieces) or len(pieces) != state["n_pieces"]:
+            raise ValueError("other pieces than the state says")
         self.numbering, self.entries = Numbering({piece: number for number, piece in enumerate(pieces)}), entries
         self.n_saved, self.n_bytes = state["n_pieces"], state["n_bytes"]
 
@@ -158,11 +164,12 @@ class _Encoder:
         return sum(entry.n_tokens for entry in self.entries.values())
 
     def _report(self, split: str, rate: float) -> None:
-        done, total = self._n_tokens(), sum(split.n_tokens for split in self.corpus.splits.values())
-        self.progress(
-            f"{self.corpus.name}: {split}, {100 * done / total:.0f} % ({done:,} of {total:,} tokens), "
-            f"{rate / 1e6:.1f} million tokens a second"
+        n_tokens, expected = self._n_tokens(), [split.n_tokens for split in self.corpus.splits.values()]
+        total = None if None in expected else sum(filter(None, expected))
+        share = (
+            f"{100 * n_tokens / total:.0f} % ({n_tokens:,} of {total:,} tokens)" if total else f"{n_tokens:,} tokens"
         )
+        self.progress(f"{self.corpus.name}: {split}, {share}, {rate / 1e6:.1f} million tokens a second")
 
 
 def _identity(corpus: Corpus) -> list[object]:
@@ -198,7 +205,7 @@ def _check(corpus: Corpus, split: str, where: str, entry: Entry) -> None:
             f"its {entry.n_lines:,} lines differ somewhere (SHA-256 of the stripped lines "
             f"{entry.source_sha256[:12]}..., expected {expected.sha256[:12]}...)"
         )
-    elif entry.n_tokens != expected.n_tokens:
+    elif expected.n_tokens not in (None, entry.n_tokens):
         difference = f"it has {entry.n_tokens:,} tokens where {expected.n_tokens:,} are expected"
     else:
         return

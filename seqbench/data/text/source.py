@@ -11,12 +11,11 @@ from pathlib import Path
 from seqbench.data.errors import DataError
 from seqbench.data.files.hub import hub_files, obstacle
 from seqbench.data.files.lines import SUFFIXES, read_lines
+from seqbench.data.files.lock import Progress
 from seqbench.data.text.corpus import SPLITS, Corpus
 from seqbench.data.text.cut import cut_names, read_cut
 
 HUB = "hub"
-
-Progress = Callable[[str], None]  # told one line of text at a time
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,14 @@ def find(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress)
         return _hub(corpus, data_dir, progress)
     if source is not None:
         return _given(corpus, Path(source).expanduser())
+    return find_near(corpus, data_dir) or _hub(corpus, data_dir, progress)
+
+
+def find_near(corpus: Corpus, data_dir: Path) -> dict[str, Text] | None:
+    """The text of each split in a copy in `data_dir`; None where there is no copy."""
     raw = data_dir / "raw"
     folders = [*(raw / name for name in (corpus.name, *corpus.folders)), *(data_dir / name for name in corpus.folders)]
-    return _local(corpus, [*folders, data_dir]) or _hub(corpus, data_dir, progress)
+    return _local(corpus, [*folders, data_dir])
 
 
 def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:
@@ -52,7 +56,7 @@ def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:
         raise DataError(f"source={folder} is not a folder; name the folder that holds {_files(corpus)}.")
     found = _local(corpus, [folder, *(folder / name for name in corpus.folders)])
     if found is None:
-        others = "" if corpus.file else " (or .parquet, .jsonl files so named)"
+        others = "" if corpus.file else " (or .gz, .parquet, .jsonl files so named)"
         raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_files(corpus)}{others}.")
     return found
 
@@ -91,7 +95,7 @@ def _splits(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
             names = ", ".join(f"{stem}{corpus.suffix}" for stem in corpus.splits[split].stems)
             raise DataError(
                 f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} "
-                "(or .parquet, .jsonl)."
+                "(or .gz, .parquet, .jsonl)."
             )
     return {split: _lines(found[split]) for split in SPLITS}
 
@@ -148,6 +152,7 @@ def _hub(corpus: Corpus, data_dir: Path, progress: Progress) -> dict[str, Text]:
 
 def _files(corpus: Corpus) -> str:
     if corpus.file:
-        return " or ".join(cut_names(corpus.file))
+        names = cut_names(corpus.file)
+        return f"{', '.join(names[:-1])} or {names[-1]}"
     names = [f"{corpus.splits[split].stems[0]}{corpus.suffix}" for split in SPLITS]
     return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -18,11 +18,13 @@ UNK = "<unk>"
 @dataclass(frozen=True)
 class Tokenizer:
     """`split` cuts text, decoded with `encoding`, into pieces; `spelling` names the pieces whose token is written
-    otherwise. `start` is the token that stands before the first one of a split when it is evaluated."""
+    otherwise. `unit` is the metric in which the literature reports the loss of its tokens: ppl or bpc. `start` is the
+    token that stands before the first one of a split when it is evaluated."""
 
     name: str
     split: Callable[[str], Sequence[str]]
     spelling: Mapping[str, str]
+    unit: str
     start: str = EOS
     encoding: str = "utf-8"
 
@@ -36,12 +38,12 @@ def _characters(text: str) -> str:
     return text
 
 
-WORD = Tokenizer("word", _words, {})
-CHARACTER = Tokenizer("char", _characters, {" ": "_", "\n": EOS})
+WORD = Tokenizer("word", _words, {}, "ppl")
+CHARACTER = Tokenizer("char", _characters, {" ": "_", "\n": EOS}, "bpc")
 # symbols of a text without lines: nothing is added to it, and what stands before a split's first symbol is the one that
 # ends a word (a line): the true one would be the last of the split before. Latin-1 gives each byte its own character.
-LETTER = Tokenizer("letter", _characters, {" ": "_"}, start="_", encoding="latin-1")
-BYTE = Tokenizer("byte", _characters, {chr(i): str(i) for i in range(256)}, start="10", encoding="latin-1")
+LETTER = Tokenizer("letter", _characters, {" ": "_"}, "bpc", start="_", encoding="latin-1")
+BYTE = Tokenizer("byte", _characters, {chr(i): str(i) for i in range(256)}, "bpc", start="10", encoding="latin-1")
 
 
 class Numbering(dict[str, int]):

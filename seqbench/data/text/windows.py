@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from seqbench.data.random_bits import philox
+
 _SHORTEST, _DEVIATION, _HALVED = 5, 5.0, 0.05
 _WORDS = 4  # 64-bit words that one Philox count gives; a window takes one count
 _DRAWN = 4096  # windows at a time
@@ -41,7 +43,7 @@ class VariableWindows:
         """First step and the one after the last of a window."""
         epoch, position = divmod(index, self.n_windows)
         if epoch != self._epoch:
-            bits = np.random.Philox(key=[self._seed, 1 + epoch]).random_raw(self.n_windows)
+            bits = philox(self._seed, 1 + epoch).random_raw(self.n_windows)
             order = np.argsort(bits, kind="stable")
             self._epoch, self._stops = epoch, np.cumsum(self.lengths[order])
         return int(self._stops[position - 1]) if position else 0, int(self._stops[position])
@@ -66,7 +68,7 @@ def _tiling(n_steps: int, bptt: int, seed: int) -> np.ndarray:
 
 def _lengths(bptt: int, seed: int, first: int) -> np.ndarray:
     """The lengths of draws `first`, ..., `first + _DRAWN - 1`. Raw bits, because numpy promises no more than those."""
-    bits = np.random.Philox(key=[seed, 0], counter=first).random_raw(_DRAWN * _WORDS).reshape(_DRAWN, _WORDS)
+    bits = philox(seed, 0, first).random_raw(_DRAWN * _WORDS).reshape(_DRAWN, _WORDS)
     uniform = ((bits[:, :3] >> np.uint64(11)) + 0.5) * 2.0**-53  # in (0, 1)
     normal = np.sqrt(-2 * np.log(uniform[:, 1])) * np.cos(2 * np.pi * uniform[:, 2])  # Box and Muller
     base = np.where(uniform[:, 0] < _HALVED, bptt / 2, bptt)

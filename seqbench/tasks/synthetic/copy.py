@@ -24,6 +24,7 @@ from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
+from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import score_classes
 from seqbench.tasks.synthetic.counted import draws, rows
 
@@ -52,6 +53,7 @@ class Copy(Task):
         fresh: bool = False,
         data_seed: int = 0,
     ):
+        check_data_seed(data_seed)
         if variant not in VARIANTS:
             raise ValueError(f"task.variant is one of {', '.join(VARIANTS)}, not {variant!r}")
         if delay < 1 or n_copied < 1:

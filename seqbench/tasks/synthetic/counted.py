@@ -7,14 +7,15 @@ import math
 import numpy as np
 
 from seqbench.contracts.task import SPLITS
+from seqbench.data.random_bits import philox
 
 
 def draws(seed: int, split: str, first: int, n_rows: int, n_columns: int) -> np.ndarray:
     """64 random bits for each of `n_columns` draws of the sequences `first`, ..., `first + n_rows - 1` of a split:
-    (n_rows, n_columns) uint64. Philox counts, so sequence i is the same in whatever batch it is drawn."""
+    (n_rows, n_columns) uint64."""
     words = 4  # 64-bit words that one Philox count gives
     counts = math.ceil(n_columns / words)
-    generator = np.random.Philox(key=[seed, SPLITS.index(split)], counter=first * counts)
+    generator = philox(seed, SPLITS.index(split), first * counts)
     return generator.random_raw(n_rows * counts * words).reshape(n_rows, counts * words)[:, :n_columns]
 
 

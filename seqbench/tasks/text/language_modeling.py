@@ -1,4 +1,4 @@
-"""Language modelling on one continuous stream of tokens.
+"""Language modelling on one continuous stream of tokens, whatever the corpus (data/text/corpora.py).
 
 Training reads `batch_size` rows of the stream side by side in windows of `bptt` steps, the state carried from window to
 window. With `variable_bptt` a window has T steps around `bptt`, drawn from `data_seed`, and the learning rate of its
@@ -9,8 +9,10 @@ targets is the published number of tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,22 +23,25 @@ from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.data.files.lock import say
-from seqbench.data.text.build import ensure_prepared, prepare
+from seqbench.data.random_bits import check_data_seed
+from seqbench.data.text.build import ensure_prepared, is_at_hand, prepare
+from seqbench.data.text.corpora import CORPORA
 from seqbench.data.text.corpus import Corpus
 from seqbench.data.text.stream import EvaluationStream, TokenStream
+from seqbench.errors import did_you_mean
 from seqbench.evaluation.scoring import perplexity, score
 
 _BLOCK = 1 << 22  # tokens counted at a time
 
 
 class LanguageModeling(Task):
-    """A subclass names its `corpus` and the metric of its tokens: ppl of words, bpc of characters."""
+    """A corpus of the table `CORPORA` by its name, in the metric of its tokens: ppl of words, bpc of characters."""
 
-    corpus: Corpus
     continuous = True
 
     def __init__(
         self,
+        corpus: str,
         batch_size: Count,
         bptt: Count,
         eval_window: Count,
@@ -48,8 +53,8 @@ class LanguageModeling(Task):
         for name, value in [("batch_size", batch_size), ("bptt", bptt), ("eval_window", eval_window)]:
             if value < 1:
                 raise ValueError(f"task.{name} must be positive, not {value}")
-        if not 0 <= data_seed < 1 << 64:
-            raise ValueError(f"task.data_seed is between 0 and 2^64 - 1, not {data_seed}")
+        check_data_seed(data_seed)
+        self.corpus = _named(corpus)
         prepared = ensure_prepared(self.corpus, data_dir, source, say)
         eos = prepared.vocabulary.index(self.corpus.tokenizer.start)
         self.bptt = bptt
@@ -65,11 +70,17 @@ class LanguageModeling(Task):
         self.baseline: dict[str, float] = {}
 
     @classmethod
-    def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
-        """Prepare the corpus, anew if `force`, and say what there is."""
-        prepared = (prepare if force or source else ensure_prepared)(cls.corpus, data_dir, source, say)
+    def prepare(cls, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]) -> str:
+        """Prepare the corpus that `settings`, the task's own, name, anew if `force`, and say what there is."""
+        corpus = _named(settings["corpus"])
+        prepared = (prepare if force or source else ensure_prepared)(corpus, data_dir, source, say)
         counts = " / ".join(f"{prepared.n_tokens(split):,}" for split in ("train", "valid", "test"))
-        return f"{cls.corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
+        return f"{corpus.name}: {counts} tokens, {len(prepared.vocabulary):,} types, in {prepared.path}"
+
+    @classmethod
+    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
+        """Whether the data are on this machine, prepared or to be prepared."""
+        return is_at_hand(_named(settings["corpus"]), data_dir, source)
 
     def windows(self, split: str, batch_size: int, bptt: int) -> Iterator[Batch]:
         """One pass over a split in rows and windows of other sizes than the task's own."""
@@ -98,16 +109,19 @@ class LanguageModeling(Task):
 
     def metrics(self, sums: Sums) -> dict[str, float]:
         """Of all targets, and of those that an evaluation tells apart: `nll_from_100` gives `ppl_from_100`."""
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for name, (total, n_targets) in sums.items():
             if not n_targets:
                 continue  # no word of this split is in that band
             part = name.removeprefix("nll")
             nll = total / n_targets
-            found |= {name: nll, f"n_targets{part}": n_targets}
-            found |= {f"{unit}{part}": value for unit, value in self.unit(nll).items()}
-        return found
+            metrics |= {name: nll, f"n_targets{part}": n_targets}
+            unit = self.corpus.tokenizer.unit
+            metrics[f"{unit}{part}"] = perplexity(nll) if unit == "ppl" else nll / math.log(2)
+        return metrics
 
-    def unit(self, nll: float) -> dict[str, float]:
-        """The metric in which the literature reports nats a token."""
-        return {"ppl": perplexity(nll)}
+
+def _named(corpus: str) -> Corpus:
+    if corpus not in CORPORA:
+        raise ValueError(f"task.corpus is one of {', '.join(CORPORA)}, not {corpus!r}{did_you_mean(corpus, CORPORA)}")
+    return CORPORA[corpus]

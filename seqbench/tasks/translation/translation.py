@@ -29,11 +29,12 @@ from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.files.lock import say
 from seqbench.data.pairs.buckets import Buckets, InOrder
-from seqbench.data.pairs.build import ensure_pairs
+from seqbench.data.pairs.build import are_at_hand, ensure_pairs
 from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
 from seqbench.data.pairs.source import ParallelCorpus
 from seqbench.data.pairs.store import SCORED, SIDES, PairSettings
 from seqbench.data.pairs.subword import BOS, EOS, PAD
+from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import perplexity, score
 from seqbench.learners.seq2seq import PairBatch, PairInputs
 
@@ -65,8 +66,7 @@ class Translation(Task):
         for name, number in (("batch_tokens", batch_tokens), ("eval_batch_tokens", eval_batch_tokens)):
             if number < 1:
                 raise ValueError(f"task.{name} is at least 1, not {number}")
-        if not 0 <= data_seed < 2**63:
-            raise ValueError(f"task.data_seed is at least 0 and below 2^63, not {data_seed}")
+        check_data_seed(data_seed)
         languages = (source_language, target_language)
         settings = PairSettings(languages, vocabulary_size, subword, max_pieces, max_ratio, tokenized)
         self.pairs = ensure_pairs(self.corpus, settings, data_dir, source, progress=say)
@@ -103,18 +103,21 @@ class Translation(Task):
     def prepare(cls, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]) -> str:
         """Prepare the pairs as `settings`, the task's own, say, anew if `force` or from a given source; say what there
         is."""
-        languages = (settings["source_language"], settings["target_language"])
-        names = ("vocabulary_size", "subword", "max_pieces", "max_ratio", "tokenized")
-        asked = PairSettings(languages, **{name: settings[name] for name in names})
-        pairs = ensure_pairs(cls.corpus, asked, data_dir, source, force or source is not None, say)
+        pair_settings = _pair_settings(settings)
+        pairs = ensure_pairs(cls.corpus, pair_settings, data_dir, source, force or source is not None, say)
         splits = pairs.manifest["splits"]
         counts = " / ".join(f"{splits[split]['n_pairs']:,}" for split in SPLITS)
         skipped = ", ".join(f"{count:,} {reason}" for reason, count in splits["train"]["skipped"].items())
         return (
             f"{cls.corpus.name}: {counts} pairs of {splits['train']['n_read']:,} training lines (left out: {skipped}), "
-            f"{len(pairs.subwords):,} {asked.subword} pieces, in {pairs.path}"
+            f"{len(pairs.subwords):,} {pair_settings.subword} pieces, in {pairs.path}"
             f"{'' if pairs.published(cls.corpus.n_pairs) else _other(cls.corpus)}"
         )
+
+    @classmethod
+    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
+        """Whether the data are on this machine, prepared or to be prepared."""
+        return are_at_hand(cls.corpus, _pair_settings(settings), data_dir, source)
 
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches
@@ -173,6 +176,12 @@ class WMT14French(Translation):
     """40.8 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
 
     corpus = WMT14_FRENCH
+
+
+def _pair_settings(settings: dict[str, Any]) -> PairSettings:
+    names = ("vocabulary_size", "subword", "max_pieces", "max_ratio", "tokenized")
+    languages = (settings["source_language"], settings["target_language"])
+    return PairSettings(languages, **{name: settings[name] for name in names})
 
 
 def _other(corpus: ParallelCorpus) -> str:
