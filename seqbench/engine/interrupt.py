@@ -1,4 +1,4 @@
-"""Ctrl-C, or a scheduler's SIGTERM: a run that is told to stop saves the step that it is at first."""
+"""Ctrl-C, a scheduler's SIGTERM or a terminal's SIGHUP: a run that is told to stop saves the step that it is at first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
