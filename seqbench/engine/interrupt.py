@@ -1,4 +1,4 @@
-"""Ctrl-C, a scheduler's SIGTERM or a terminal's SIGHUP: a run that is told to stop saves the step that it is at first."""
+"""Ctrl-C, a scheduler's SIGTERM or a terminal's SIGHUP: a run that is told to stop saves its step first."""
 
 from __future__ import annotations
 
