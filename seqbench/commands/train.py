@@ -18,12 +18,12 @@ from seqbench.config.check import check
 from seqbench.config.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
 from seqbench.config.identity import run_id
 from seqbench.config.schema import Config
-from seqbench.config.targets import class_of
+from seqbench.contracts.metrics import in_one_line
 from seqbench.errors import ConfigError, RunError, UserError, stopped
-from seqbench.report.ledger import said
+from seqbench.report.evaluations import PLAIN, name_of
+from seqbench.report.places import Places
 
 RESUMED = (*PLACES, "train.device", "train.threads", "train.nproc")
-PLAIN = "static"  # what training selects by and a record's metrics come from: a run's id holds no evaluation's settings
 
 
 def train(arguments: list[str]) -> None:
@@ -107,17 +107,16 @@ def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
 def run(config: Config, isolated: bool) -> dict[str, Any] | None:
     """Train unless it has been done; the record, None in a process that torchrun started beside the first. `isolated`:
     in a process of its own, as a sweep's jobs must be, whose memory figures and caches would otherwise mix."""
-    from seqbench.engine.run import finished, ledger
-    from seqbench.report.ledger import write_record
+    from seqbench.engine.record import restore_in_ledger
+    from seqbench.engine.run import finished
 
-    record, name = finished(config), class_of(config.evaluation)
+    record, name = finished(config), name_of(config.evaluation)
     if record is not None and not config.force:
         require_its_data(config, record)
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
         if name != PLAIN:
             print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
-        if not (ledger(config) / f"{run_id(config)}.json").exists():
-            write_record(record, ledger(config))
+        restore_in_ledger(record, Places(config), print)
     elif name != PLAIN:
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
     else:
@@ -145,7 +144,7 @@ def _run_now(config: Config, isolated: bool) -> dict[str, Any] | None:
 def summary(record: dict[str, Any]) -> str:
     """The end of a run in two lines: what was reached, and what a model without memory reaches."""
     metrics = record["metrics"]
-    lines = [f"Test of run {record['run_id']} at step {record['selected_step']}: {said(metrics['test'])}"]
+    lines = [f"Test of run {record['run_id']} at step {record['selected_step']}: {in_one_line(metrics['test'])}"]
     if metrics["baseline"]:
-        lines.append(f"Memoryless baseline: {said(metrics['baseline'])}")
+        lines.append(f"Memoryless baseline: {in_one_line(metrics['baseline'])}")
     return "\n".join(lines)

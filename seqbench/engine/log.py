@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from seqbench.contracts.metrics import finite, in_one_line
 from seqbench.engine.mirror import Mirror
-from seqbench.report.ledger import finite, said
 
 Row = dict[str, Any]
 
@@ -88,7 +88,9 @@ class Log:
     def evaluation(self, row: Row, n_tokens: int) -> None:
         self._mark = (time.perf_counter(), n_tokens)  # the rate is that of training alone
         self._write(row)
-        self.say(f"step {row['step']:>7}/{self._max_steps}  train loss {row['train']:.5g}  valid {said(row['valid'])}")
+        self.say(
+            f"step {row['step']:>7}/{self._max_steps}  train loss {row['train']:.5g}  valid {in_one_line(row['valid'])}"
+        )
 
     def say(self, line: str) -> None:
         if self.leads:

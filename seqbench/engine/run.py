@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import shutil
 from pathlib import Path
@@ -33,14 +32,12 @@ from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.runtime import Progress, Run, is_emulated, restore
 from seqbench.errors import RunError, UserError
+from seqbench.report.places import Places
+from seqbench.report.record import FINISHED, read_content
 
 
 def run_folder(config: Config) -> Path:
     return Path(config.output_dir) / run_id(config)
-
-
-def ledger(config: Config) -> Path:
-    return Path(config.results_dir) / "runs"
 
 
 def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> Run:
@@ -84,7 +81,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
         if world.leads:
-            ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
+            Places(config).require_writable()  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
             if world.leads and config.force:
                 _start_over(folder)
@@ -130,18 +127,19 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         metrics = {split: evaluate(run, split)[0] for split in ("valid", "test")}
     if not run.world.leads:
         return None
-    record = with_evaluations(make_record(config, run, metrics, tested_step), ledger(config))
-    keep_record(record, folder, ledger(config))
+    runs = Places(config).runs
+    record = with_evaluations(make_record(config, run, metrics, tested_step), runs)
+    keep_record(record, folder, runs)
     return record
 
 
 def finished(config: Config) -> dict[str, Any] | None:
     """The record of this run if it has finished already."""
-    path = run_folder(config) / "record.json"
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):  # never written, or not to its end
+        record = read_content(run_folder(config) / "record.json")
+    except UserError:  # never written, or not to its end
         return None
+    return record if record["status"] == FINISHED else None
 
 
 def _start_over(folder: Path) -> None:

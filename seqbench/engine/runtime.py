@@ -14,12 +14,12 @@ from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State
 from seqbench.contracts.schedule import Schedule
 from seqbench.contracts.task import Task
+from seqbench.contracts.task_version import same_data
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
 from seqbench.errors import UserError
 from seqbench.optim.groups import GroupedOptimizer
-from seqbench.report.ledger import same_data
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
