@@ -6,6 +6,7 @@ bytes as one that was not. Everything else is a mirror.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -16,34 +17,61 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seqbench.contracts.metrics import finite, in_one_line
+from seqbench.data.files.atomic import write_whole
 from seqbench.engine.mirror import Mirror
+from seqbench.errors import UserError
 
 Row = dict[str, Any]
+Saved = dict[str, Any]  # n_rows, n_bytes and sha256 of them
 
 
 class MetricsFile:
-    """Append-only JSON lines, each with a `step`."""
+    """Append-only JSON lines, each with a `step`. A checkpoint holds how many there were as it was saved and their
+    checksum, so that a resumed run goes on from the rows that it had."""
 
     def __init__(self, path: Path):
         self.path = path
+        self._hash, self._n_rows, self._n_bytes = hashlib.sha256(), 0, 0
 
-    def truncate(self, step: int) -> None:
-        """Drop the rows after `step`, and a last line that was cut off."""
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        temporary = self.path.with_suffix(".partial")
-        temporary.write_text("".join(kept))
-        os.replace(temporary, self.path)
+    def begins_with(self, saved: Saved | None) -> bool:
+        """Whether the file begins with the rows that a checkpoint was saved with (None: by an earlier version, which
+        did not say)."""
+        if saved is None:
+            return True
+        return hashlib.sha256(self._content()[: saved["n_bytes"]]).hexdigest() == saved["sha256"]
+
+    def rewind(self, saved: Saved | None, step: int) -> None:
+        """Drop what came after a checkpoint: all where there is none, whose step is 0. Raises `UserError` where rows of
+        an earlier version cannot be read."""
+        content = self._content()
+        rows = content[: saved["n_bytes"]] if saved else b"".join(self._rows_until(step, content) if step else [])
+        write_whole(self.path, rows)
+        self._hash, self._n_rows, self._n_bytes = hashlib.sha256(rows), rows.count(b"\n"), len(rows)
+
+    def _rows_until(self, step: int, content: bytes) -> list[bytes]:
+        try:
+            whole = [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+            return [line for line in whole if json.loads(line)["step"] <= step]
+        except (ValueError, LookupError, TypeError):
+            raise UserError(f"{self.path} is damaged; force=true starts over.") from None
+
+    def _content(self) -> bytes:
+        return self.path.read_bytes() if self.path.exists() else b""
 
     def append(self, row: Row) -> None:
-        with open(self.path, "a") as file:
-            file.write(json.dumps(finite(row), allow_nan=False) + "\n")
+        line = (json.dumps(finite(row), allow_nan=False) + "\n").encode()
+        with open(self.path, "ab") as file:
+            file.write(line)
+        self._hash.update(line)
+        self._n_rows += 1
+        self._n_bytes += len(line)
 
-    def sync(self) -> None:
-        """On disk, before the checkpoint that relies on it."""
+    def sync(self) -> Saved:
+        """On disk, before the checkpoint that relies on it and is to hold what this returns."""
         if self.path.exists():
             with open(self.path, "rb") as file:
                 os.fsync(file.fileno())
+        return {"n_rows": self._n_rows, "n_bytes": self._n_bytes, "sha256": self._hash.hexdigest()}
 
 
 class Log:

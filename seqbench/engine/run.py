@@ -29,8 +29,9 @@ from seqbench.engine.interrupt import stop_signals
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_installed, make_mirrors
+from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
-from seqbench.engine.runtime import Progress, Run, is_emulated, restore
+from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
 from seqbench.errors import RunError, UserError
 from seqbench.report.places import Places
 from seqbench.report.record import FINISHED, read_content
@@ -50,15 +51,19 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
     if task.equal_batches:  # else some processes may have no sequence of a small batch
         world.check_rows(task.batch("train", 0))
+    optimizer = assemble_optimizer(config, learner, world.peers)
+    expected = Expected(
+        folder.name, shapes_of(learner.state_dict()), optimizer_sizes(optimizer.state_dict()), max_steps
+    )
     return Run(
         task=task,
         learner=learner,
         trained=world.wrap(learner),
-        optimizer=assemble_optimizer(config, learner, world.peers),
+        optimizer=optimizer,
         schedule=assemble_schedule(config, max_steps, steps_per_epoch),
         world=world,
         log=log,
-        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last),
+        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last, expected.fault),
         scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
         evaluation=assemble_evaluation(config),
         settings=config.train,
@@ -93,12 +98,12 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     commit()  # as it stands at the start, not when the run ends
-    payload = run.checkpoints.load_last()
+    payload = load_last(run)
     if payload is not None:
         restore(run, payload)
         run.log.say(f"Resuming {folder.name} at step {run.progress.step}.")
     if run.world.leads:
-        run.log.file.truncate(run.progress.step)
+        run.log.file.rewind((payload or {}).get("metrics"), run.progress.step)
         save(config, folder / "config.yaml")
         settings = config.log
         run.log.mirrors = make_mirrors(
