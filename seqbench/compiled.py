@@ -111,7 +111,7 @@ def _telling_line(output: str) -> str:
 def _interruptible() -> Iterator[None]:
     """A signal that a handler only notes, to stop after the step, stops at once here: the step has not begun, and a
     compiler that the same Ctrl-C ended has not failed."""
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
     untouched = (signal.SIG_IGN, signal.SIG_DFL, None)
     before = {number: signal.getsignal(number) for number in signals}
     noted = {number: handler for number, handler in before.items() if handler not in untouched}

@@ -6,9 +6,11 @@ bytes as one that was not. Everything else is a mirror.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,14 @@ from seqbench.errors import UserError
 
 Row = dict[str, Any]
 Saved = dict[str, Any]  # n_rows, n_bytes and sha256 of them
+
+
+CLOSED = "Standard output was closed"
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # rich would end the process here
 
 
 class MetricsFile:
@@ -75,12 +85,13 @@ class MetricsFile:
 
 
 class Log:
-    """One process's log; only the leading one says or writes anything."""
+    """One of `n_processes` logs; only the leading one says or writes anything."""
 
-    def __init__(self, file: MetricsFile, leads: bool):
-        self.file, self.leads = file, leads
+    def __init__(self, file: MetricsFile, leads: bool, n_processes: int = 1):
+        self.file, self.leads, self.n_processes = file, leads, n_processes
+        self._is_closed = False  # standard output
         self.mirrors: list[Mirror] = []
-        self.console = Console(soft_wrap=True, highlight=False)
+        self.console = _Console(soft_wrap=True, highlight=False)
         self._progress: Progress | None = None
         self._mark = (time.perf_counter(), 0)
         self._rate = 0.0
@@ -121,12 +132,28 @@ class Log:
         )
 
     def say(self, line: str) -> None:
-        if self.leads:
+        if not self.leads:
+            return
+        try:
             self.console.print(line, markup=False)
+        except OSError:  # a pipe that has ended, a terminal that is gone
+            self._close_output()
+
+    def why_stop(self) -> str:
+        """The reason, if nobody hears this log any more."""
+        return CLOSED if self._is_closed else ""
+
+    def _close_output(self) -> None:
+        """A run alone goes on to the end of its step, which is saved; several processes would have to agree on one."""
+        self._is_closed = self.console.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if self.n_processes > 1:
+            raise KeyboardInterrupt(f"{CLOSED}; the last checkpoint is kept, and the same command resumes.")
 
     def close(self) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with contextlib.suppress(OSError):
+                self._progress.stop()
             self._progress = None
         for mirror in self.mirrors:
             mirror.close()

@@ -16,6 +16,7 @@ from seqbench.config.identity import hashed, run_id
 from seqbench.config.schema import Config, save
 from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
+from seqbench.data.files.atomic import is_alive
 from seqbench.engine.assemble import (
     assemble_evaluation,
     assemble_learner,
@@ -32,7 +33,7 @@ from seqbench.engine.mirror import check_installed, make_mirrors
 from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
-from seqbench.errors import RunError, UserError
+from seqbench.errors import BusyError, UserError
 from seqbench.report.places import Places
 from seqbench.report.record import FINISHED, read_content
 
@@ -82,7 +83,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = assemble_task(config) if world.leads else None
         world.barrier()  # process 0 has prepared the data
         task = task or assemble_task(config)
-        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads)
+        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, world.size)
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_installed(config.log.mirror)
         if world.leads:
@@ -90,6 +91,8 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         with _locked(folder) if world.leads else contextlib.nullcontext():
             if world.leads and config.force:
                 _start_over(folder)
+            if world.leads:
+                _drop_dead_launches(folder)
             world.barrier()
             return _train(config, run, folder)
     except OSError as error:
@@ -115,7 +118,7 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         run.log.say(f"This CPU has no AVX-512: train.precision={precision} is many times slower than fp32 here.")
     try:
         with stop_signals(heeded=run.world.size == 1) as stopping:
-            fit(run, stopping)
+            fit(run, lambda: stopping() or run.log.why_stop())
         return _finish(config, run, folder)
     finally:
         run.log.close()
@@ -156,6 +159,14 @@ def _start_over(folder: Path) -> None:
             path.unlink()
 
 
+def _drop_dead_launches(folder: Path) -> None:
+    """Those of processes that were killed and could not remove them."""
+    for path in folder.glob("launch-*"):
+        pid = path.name.removeprefix("launch-")
+        if pid.isdigit() and not is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _locked(folder: Path):
     """Exclusive use of a run folder; released by the system if the process dies."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -163,7 +174,13 @@ def _locked(folder: Path):
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+        raise BusyError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+
+
+def wait_for(config: Config) -> None:
+    """Until no other process runs this config."""
+    with FileLock(run_folder(config) / "lock"):
+        pass
 
 
 def _disk_error(error: OSError, folder: Path) -> UserError:
