@@ -29,7 +29,7 @@ from seqbench.engine.distributed import World
 from seqbench.engine.interrupt import stop_signals
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
-from seqbench.engine.mirror import check_installed, make_mirrors
+from seqbench.engine.mirror import check_mirror, make_mirrors
 from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
@@ -85,7 +85,7 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = task or assemble_task(config)
         log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, world.size)
         run = build(config, world, log, task, folder)  # all of it before anything is written
-        check_installed(config.log.mirror)
+        check_mirror(config.log.mirror, config.log.project)
         if world.leads:
             Places(config).require_writable()  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
