@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -39,6 +40,7 @@ settings are Hydra overrides:
 def main() -> None:
     """Entry point of the `seqbench` script. Exit codes: 0 done, 1 a run failed, 2 a mistake to mend."""
     arguments = sys.argv[1:]
+    _print_any_text()
     if any(argument in ("-sc", "--shell-completion") for argument in arguments):
         return _command("completion")(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -61,12 +63,27 @@ def main() -> None:
         code = 2 if isinstance(error, UserError) else 1
         sys.exit(code if error.said else stopped(str(error), code))
     except BrokenPipeError:  # `seqbench list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
     except OSError as error:
         sys.exit(stopped(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", 2))
     except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        _close_stdout()
         sys.exit(stopped(str(error) or "Interrupted; what has been saved is kept.", 130))
     return None
+
+
+def _print_any_text() -> None:
+    """Paths that a terminal's encoding does not have, here and in processes that this one starts."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+
+
+def _close_stdout() -> None:
+    """Of a pipe that has ended Python would tell as it exits, with a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command(name: str) -> Callable[[list[str]], None]:

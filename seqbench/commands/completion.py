@@ -13,6 +13,7 @@ from seqbench.config import schema as configs
 from seqbench.config.compose import options
 from seqbench.errors import UserError, stopped
 from seqbench.report.declaration import read_declaration
+from seqbench.report.places import Places
 
 SHELLS = ("bash", "zsh", "fish")
 ASKED = [f"{verb}={shell}" for verb in ("install", "uninstall", "query") for shell in SHELLS]
@@ -58,14 +59,14 @@ def _ours(words: list[str]) -> list[str] | None:
 def _runs() -> list[str]:
     """Those of the default folders."""
     config = configs.Config()
-    kept = Path(config.results_dir).glob("runs/*.json")
+    records = Places(config).runs.glob("*.json")
     return sorted(
-        {path.stem for path in kept} | {path.parent.name for path in Path(config.output_dir).glob("*/config.yaml")}
+        {path.stem for path in records} | {path.parent.name for path in Path(config.output_dir).glob("*/config.yaml")}
     )
 
 
 def _tables() -> list[str]:
     try:
-        return list(read_declaration(Path(configs.Config().results_dir) / "tables.yaml"))
+        return list(read_declaration(Places(configs.Config()).declaration))
     except UserError:
         return []

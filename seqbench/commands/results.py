@@ -14,11 +14,14 @@ from seqbench.config.compose import composed, groups, options
 from seqbench.config.identity import hashed, run_id
 from seqbench.config.schema import Config, load
 from seqbench.config.targets import class_of
+from seqbench.contracts.metrics import in_one_line
 from seqbench.errors import ConfigError, UserError
 from seqbench.report.build import build_tables
 from seqbench.report.evaluations import differing
-from seqbench.report.ledger import Record, read_ledger, said
+from seqbench.report.ledger import read_named, read_sound
+from seqbench.report.places import Places
 from seqbench.report.plot import build_plots
+from seqbench.report.record import FINISHED, Record, read_content
 from seqbench.report.render import render_one_row
 
 
@@ -28,9 +31,8 @@ def tables(arguments: list[str]) -> None:
     <name> ...                         of tables; none: all
     results_dir=results                the folder of tables.yaml and of runs/, the ledger
     """
-    names, results = _names_and_folder(arguments)
-    declaration = results / "tables.yaml"
-    for path in build_tables(declaration, results / "runs", results / "tables", compose_row, names):
+    names, places = _names_and_places(arguments)
+    for path in build_tables(places.declaration, places.runs, places.tables, compose_row, names):
         print(path)
 
 
@@ -42,14 +44,14 @@ def plots(arguments: list[str]) -> None:
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError('plots needs matplotlib: pip install "seqbench[plots]".')
-    names, results = _names_and_folder(arguments)
-    for path in build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_row, names):
+    names, places = _names_and_places(arguments)
+    for path in build_plots(places.declaration, places.runs, places.plots, compose_row, names):
         print(path)
 
 
-def _names_and_folder(arguments: list[str]) -> tuple[list[str] | None, Path]:
+def _names_and_places(arguments: list[str]) -> tuple[list[str] | None, Places]:
     names = [argument for argument in arguments if "=" not in argument]
-    return names or None, Path(composed([argument for argument in arguments if "=" in argument]).results_dir)
+    return names or None, Places(composed([argument for argument in arguments if "=" in argument]))
 
 
 def compose_row(experiment: str, overrides: list[str]) -> dict:
@@ -68,10 +70,12 @@ def show(arguments: list[str]) -> None:
     as_row = "--row" in arguments
     config = composed([argument for argument in arguments if argument != "--row"])
     if as_row:
-        print(render_one_row(one_record(Path(config.results_dir) / "runs", run_id(config))))
+        print(render_one_row(one_record(Places(config), run_id(config))))
         return
     if config.run:
-        print(_record(config).read_text(), end="")
+        path = _record(config)
+        read_content(path)  # or what is damaged would be shown as a result
+        print(path.read_text(encoding="utf-8"), end="")
         return
     check(config)
     print(yaml.safe_dump({"run_id": run_id(config), **asdict(config)}, sort_keys=False), end="")
@@ -79,9 +83,9 @@ def show(arguments: list[str]) -> None:
 
 def _record(config: Config) -> Path:
     """The file of a run's record: in the ledger, else in the run's folder."""
-    kept = sorted((Path(config.results_dir) / "runs").glob(f"{config.run}*.json"))
-    if len(kept) == 1:
-        return kept[0]
+    paths = sorted(Places(config).runs.glob(f"{config.run}*.json"))
+    if len(paths) == 1:
+        return paths[0]
     record = stored.find(config) / "record.json"
     if not record.exists():
         name = record.parent.name
@@ -89,11 +93,11 @@ def _record(config: Config) -> Path:
     return record
 
 
-def one_record(ledger: Path, name: str) -> Record:
-    for record in read_ledger(ledger) if ledger.is_dir() else []:
-        if record.run_id == name:
-            return record
-    raise UserError(f"Run {name} is not in {ledger}; train it first.")
+def one_record(places: Places, name: str) -> Record:
+    path = places.record(name)
+    if not path.exists():
+        raise UserError(f"Run {name} is not in {places.runs}; train it first.")
+    return read_named(path)
 
 
 def list_all(arguments: list[str]) -> None:
@@ -105,12 +109,15 @@ def list_all(arguments: list[str]) -> None:
     asked = composed(arguments)
     for group in groups():
         print(f"{group}: {', '.join(options(group))}")
-    ledger = Path(asked.results_dir) / "runs"
-    records = read_ledger(ledger) if ledger.is_dir() else []
+    ledger = Places(asked).runs
+    records, problems = read_sound(ledger) if ledger.is_dir() else ([], [])
     named = sorted((_experiment(record), record.seed, record.steps, record.run_id, record) for record in records)
     width = max((len(name) for name, *_ in named), default=0)
     for name, seed, steps, run, record in named:
-        print(f"run {run}  {name:<{width}}  seed {seed}  {steps:>7,} steps  {_reached(record)}")
+        status = "" if record.status == FINISHED else f"{record.status}  "
+        print(f"run {run}  {name:<{width}}  seed {seed}  {steps:>7,} steps  {status}{_reached(record)}")
+    for problem in problems:
+        print(problem)
     for folder in stored.unfinished(Path(asked.output_dir)):
         try:
             config = load(folder / "config.yaml")
@@ -128,13 +135,13 @@ def _experiment(record: Record) -> str:
 
 def _reached(record: Record) -> str:
     """What a run reached on test: plainly, and in evaluations of another kind."""
-    parts = [said(_main(record.metrics["test"]))]
+    parts = [in_one_line(_main(record.metrics.get("test", {})))]
     for name, splits in sorted(record.evaluations.items()):
         for found in splits.get("test", []):
             if found.get("category") != "static":
                 apart = sorted({key for one in splits["test"] for key in differing(found, one)})
                 own = ", ".join(f"{key} {found['settings'][key]}" for key in apart)
-                parts.append(f"{name}{own and f' ({own})'}: {said(_main(found['metrics']))}")
+                parts.append(f"{name}{own and f' ({own})'}: {in_one_line(_main(found['metrics']))}")
     return "  ".join(parts)
 
 

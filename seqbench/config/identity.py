@@ -50,15 +50,15 @@ def canonical(kind: str, node: Mapping[str, Any], as_written: bool = False) -> d
 
 def run_id(config: Config) -> str:
     """Twelve hexadecimal digits of the identity's SHA-256."""
-    return _digest(hashed(config))
+    return digest(hashed(config))
 
 
 def former_run_id(config: Config) -> str:
     """The id that the first edition gave this config, where its numbers are written in another type."""
-    return _digest(hashed(config, as_written=True))
+    return digest(hashed(config, as_written=True))
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: dict[str, Any]) -> str:
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.evaluations import EVALUATIONS
-from seqbench.report.ledger import COUNTS, SPLITS
+from seqbench.report.evaluations import known_names
+from seqbench.report.record import COUNTS, SPLITS
 
 TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
     "C": "seen in the official code",
@@ -130,8 +130,8 @@ def _column(node: Any, table: str) -> Column:
     except ValueError as error:
         raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
     metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
-    if settings and metric.partition(".")[0] not in EVALUATIONS:
-        raise UserError(f"Settings belong to one of {', '.join(EVALUATIONS)}, and {where} shows {metric}.")
+    if settings and metric.partition(".")[0] not in known_names():
+        raise UserError(f"Settings belong to one of {', '.join(known_names())}, and {where} shows {metric}.")
     return Column(heading, metric=metric, format=specification, settings=settings)
 
 
@@ -167,7 +167,7 @@ def _published(node: Any, where: str) -> Published:
 def _path(path: Any, where: str) -> str:
     """A path into a record; whether the metric itself exists is known once there are records."""
     head, dot, tail = str(path).partition(".")
-    if (dot and tail and head in (*SPLITS, *EVALUATIONS, "parameters")) or path in COUNTS:
+    if (dot and tail and head in (*SPLITS, *known_names(), "parameters")) or path in COUNTS:
         return str(path)
     valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
     raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")

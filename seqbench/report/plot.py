@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from seqbench.data.files.atomic import write_whole
 from seqbench.errors import UserError, did_you_mean
 from seqbench.report.declaration import read_declaration
-from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.ledger import read_ledger
+from seqbench.report.record import FINISHED, Record
 from seqbench.report.table import Compose, select
 
 
@@ -23,7 +26,7 @@ def build_plots(
     for name in names or []:
         if name not in tables:
             raise UserError(f"There is no table {name}{did_you_mean(name, tables)}.")
-    records = [record for record in read_ledger(ledger) if record.status == "finished" and record.curve]
+    records = [record for record in read_ledger(ledger) if record.status == FINISHED and record.curve]
     paths = []
     for name in names or tables:
         found = []
@@ -76,5 +79,7 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
             break
         legend.remove()
     figure.set_figheight(max(3.8, 3.0 + legend.get_window_extent().height / figure.dpi))  # room for both
-    figure.savefig(path, metadata={"Date": None})
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    write_whole(path, drawing.getvalue())
     pyplot.close(figure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seqbench.report.ledger import Record
+from seqbench.report.record import Record
 from seqbench.report.table import MISSING, Cell, Grid
 
 _LATEX = {

@@ -16,12 +16,7 @@ LONG = [*SMALL, "log.every=1", "checkpoint.every=null", "train.eval_every=700", 
 COMMAND = [sys.executable, "-m", "seqbench", "train"]
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """Also where the tests run in a script's background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def interrupted(tmp_path, number, *extra) -> tuple[int, str]:

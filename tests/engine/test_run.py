@@ -69,6 +69,21 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model, own):
     assert full[0] - full[-1] > 3 * bound * full[0]  # so that weights which are not updated, or not enough, are noticed
 
 
+@pytest.mark.parametrize("model", ["lstm", "awd_lstm"])
+@pytest.mark.parametrize("isa", ["AVX512_CORE", "AVX2"])
+def test_float16_where_torch_has_no_lstm_of_it_is_float32(seqbench, tmp_path, model, isa):
+    """oneDNN has LSTMs of some half precisions with some instructions only."""
+    own = [setting for setting in SMALL if not setting.startswith("model.")]
+    own += [f"model={model}", "model.hidden_size=8", "train.device=cpu"]
+    found = []
+    for precision in ("fp32", "fp16"):
+        settings = [*own, f"train.precision={precision}", f"output_dir={precision}"]
+        code, _, errors = seqbench("train", *settings, ONEDNN_MAX_CPU_ISA=isa)
+        assert code == 0, errors
+        found.append(losses(tmp_path / precision))
+    assert found[0] == pytest.approx(found[1], rel=0.02)
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="asks torch to do without an x86 CPU's AVX-512")
 def test_half_precision_without_avx512_is_said_to_be_slow(seqbench):
     for precision, said in [("fp32", False), ("bf16", True)]:

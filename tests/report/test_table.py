@@ -8,7 +8,7 @@ import pytest
 
 from seqbench.errors import UserError
 from seqbench.report.declaration import Column, Published, Row, Table
-from seqbench.report.ledger import Record
+from seqbench.report.record import Record
 from seqbench.report.table import aggregate, belongs, fill, select
 
 COLUMNS = [Column("Loss", metric="test.nll", format=".4f"), Column("Published", published="test.nll")]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from seqbench.contracts.pytree import State, tree_map
 from seqbench.contracts.ranges import Count, Dropout, NotNegative
-from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, stops_in_half, weights
+from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, lstm_unsupported_in_half, weights
 
 
 class AWDLSTM(RecurrentStack):
@@ -74,7 +74,7 @@ class AWDLSTM(RecurrentStack):
 
     def _run(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
         """The fused kernel given the dropped matrix: the module itself would keep, and on a GPU move, its weights."""
-        if stops_in_half(x):
+        if lstm_unsupported_in_half(x):
             with torch.autocast("cpu", enabled=False):
                 return self._run(layer, x.float(), tree_map(Tensor.float, before))
         input_weight, recurrent_weight, *biases = weights(layer)

@@ -8,6 +8,7 @@ Shapes: B batch, T time, D features, H hidden size.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.compiled import lacks_avx512
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State, tree_map
 from seqbench.contracts.ranges import OneOf
@@ -25,17 +25,31 @@ from seqbench.models.cells.time_loop.gated import layer as compiled_layer
 Init = Annotated[str, OneOf("uniform", "glorot", "orthogonal")]
 
 
-def stops_in_half(x: Tensor) -> bool:
-    """Whether torch's LSTM ends in an error on x: under autocast on an x86 CPU without AVX-512, for which oneDNN has
-    none in half precision."""
-    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512()
+def lstm_unsupported_in_half(x: Tensor) -> bool:
+    """Whether torch's LSTM ends in an error on x: under autocast on a CPU for which oneDNN has none in that type."""
+    in_half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return in_half and not _has_lstm(torch.get_autocast_dtype("cpu"))
+
+
+@functools.cache
+def _has_lstm(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has an LSTM of this type here. Tried with the smallest one: which of a CPU's instructions it needs
+    differs by type and by version. Zeros, since a draw would move the run's generator."""
+    zero_111 = torch.zeros(1, 1, 1)
+    weights = [torch.zeros(4, 1), torch.zeros(4, 1), torch.zeros(4), torch.zeros(4)]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
+            torch.lstm(zero_111, (zero_111, zero_111), weights, True, 1, 0.0, True, False, batch_first=True)
+    except RuntimeError:
+        return False
+    return True
 
 
 class LSTMLayer(nn.LSTM):
     """torch's, in float32 where it would stop in half precision."""
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        if stops_in_half(x):
+        if lstm_unsupported_in_half(x):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(x.float(), tree_map(Tensor.float, state))
         return super().forward(x, state)
