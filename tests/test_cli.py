@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock
 from said import run_id
 
-from seqbench.bench.run import GROUPS
+from seqbench.bench.catalog import names
 from seqbench.cli import COMMANDS
 from seqbench.commands.evaluate import ACCEPTED
 from seqbench.config.compose import options
@@ -266,7 +266,7 @@ def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tm
 
 
 def test_a_commands_help_names_what_it_takes(seqbench):
-    named = {"eval": [*ACCEPTED, *options("evaluation")], "bench": [*GROUPS, "rounds", "threads"], "show": ["--row"]}
+    named = {"eval": [*ACCEPTED, *options("evaluation")], "bench": [*names(), "rounds", "threads"], "show": ["--row"]}
     for command in COMMANDS:
         code, said, errors = seqbench(command, "--help")
         assert code == 0, errors

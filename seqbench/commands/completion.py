@@ -49,7 +49,7 @@ def _ours(words: list[str]) -> list[str] | None:
     if words[0] in ("tables", "plots") and not equals:
         return _tables()
     if words[0] == "bench":
-        from seqbench.bench.run import names
+        from seqbench.bench.catalog import names
 
         return names()
     return None

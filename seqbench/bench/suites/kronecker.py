@@ -1,4 +1,4 @@
-"""KRU's recurrence beside the loop that applies its factors one by one, and beside a dense one of the same width.
+"""KRU's recurrence, compared with a loop that applies its factors one by one and with a dense one of the same width.
 
 Forward and backward of T steps on B rows, one-hot inputs, all outputs summed with fixed weights.
 """
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.models.cells.maps.kronecker import random_unitary
 from seqbench.models.cells.time_loop.recurrence import Dense, Spare, recurrence

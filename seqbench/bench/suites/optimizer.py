@@ -1,4 +1,4 @@
-"""An optimizer's step alone, beside others and beside what memory allows.
+"""An optimizer's step alone, compared with other implementations and with the memory's own speed.
 
 The weights are those of a Transformer with biases everywhere and one embedding for source, target and output (6 + 6
 layers, D = 512 and V = 37,000: the base model of Vaswani et al. 2017, 63.1 M numbers in 253 tensors), or of an LSTM
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.optim.adafactor import Adafactor
 
@@ -94,7 +94,7 @@ def floor(encoder: int, decoder: int, lstm: int, D: int, V: int) -> Step:
 
 
 def contestant(name: str, make: Callable[..., torch.optim.Optimizer], **settings: object) -> Contestant:
-    return Contestant(name, steps(make, **settings), kept=state_mib)
+    return Contestant(name, steps(make, **settings), state_mib=state_mib)
 
 
 CONTESTANTS = [
