@@ -15,7 +15,9 @@ from torch import Tensor
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """`decay` is d, `momentum` mu; `weight_decay` is added to the gradient times the weight. Defaults are TF1's.
+    """RMSprop as TensorFlow 1 has it: the mean square starts at one, epsilon is inside the root (Hinton 2012).
+
+    `decay` is d, `momentum` mu; `weight_decay` is added to the gradient times the weight. Defaults are TF1's.
 
     Raises `ValueError` for weights in half precision, in which a mean square near one could not move.
     """

@@ -1,5 +1,7 @@
-"""Files of a prepared set, on the disk before anything says that they are: a rename may reach it before what was
-written."""
+"""Files of a prepared set, written to the disk before anything refers to them.
+
+A rename may reach the disk before what was written.
+"""
 
 from __future__ import annotations
 
