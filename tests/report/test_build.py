@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqbench.commands.results import compose_row
+from seqbench.commands.tables import compose_row
 from seqbench.errors import UserError
 from seqbench.report.build import build_tables
 from seqbench.report.ledger import write_record

@@ -1,0 +1,54 @@
+"""`seqbench show`: the settings of a run, or what a finished run reached."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from seqbench.commands import stored
+from seqbench.config.check import check
+from seqbench.config.compose import composed
+from seqbench.config.identity import run_id
+from seqbench.config.schema import Config
+from seqbench.errors import UserError
+from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.render import render_one_row
+
+
+def show(arguments: list[str]) -> None:
+    """Prints every setting and the id of a run with these settings, as YAML; or the record of a finished run, as JSON.
+
+    <settings>                         as for train: experiment=copy_t1000/scornn seed=1
+    --row                              the finished run with these settings, as a one-row table
+    run=<id>                           the record of this run; a unique prefix of its id is enough
+    """
+    config = composed([argument for argument in arguments if argument != "--row"])
+    if "--row" in arguments:
+        print(render_one_row(_record(Path(config.results_dir) / "runs", run_id(config))))
+    elif config.run:
+        print(_record_file(config).read_text(), end="")
+    else:
+        check(config)
+        print(yaml.safe_dump({"run_id": run_id(config), **asdict(config)}, sort_keys=False), end="")
+
+
+def _record(ledger: Path, name: str) -> Record:
+    for record in read_ledger(ledger) if ledger.is_dir() else []:
+        if record.run_id == name:
+            return record
+    raise UserError(f"Run {name} is not in {ledger}; train it first.")
+
+
+def _record_file(config: Config) -> Path:
+    """The file of a run's record: in the ledger, otherwise in the run's folder."""
+    prefix = str(config.run)
+    in_ledger = [path for path in (Path(config.results_dir) / "runs").glob("*.json") if path.stem.startswith(prefix)]
+    if len(in_ledger) == 1:
+        return in_ledger[0]
+    record = stored.find(config) / "record.json"
+    if not record.exists():
+        name = record.parent.name
+        raise UserError(f"Run {name} has not finished; seqbench train run={name} resumes it.")
+    return record
