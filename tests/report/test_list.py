@@ -102,7 +102,7 @@ def test_models_stand_by_family(seqbench):
     assert "model, recurrent:\n  awd_lstm " in said
     assert "\n  lstm                     Long short-term memory (Hochreiter and Schmidhuber 1997)\n" in said
     assert "\n  gcnn_8                   GCNN-8 of WikiText-103 " in said.partition("model, convolutional:")[2]
-    assert said.endswith('mirror of metrics.jsonl; needs pip install "seqbench[wandb]"\n')
+    assert said.endswith('in addition to metrics.jsonl; needs pip install "seqbench[wandb]"\n')
 
 
 def test_every_option_has_a_line_that_stands_alone():
