@@ -6,7 +6,7 @@ import ast
 import re
 import textwrap
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -42,6 +42,8 @@ def described(group: str) -> list[Option]:
         family = "/".join(source.relative_to(PACKAGE).parts[1:-1])
         preset = n_files[target] > 1 and name != source.stem  # a class's own file is named as its module
         entries.append(Option(name, family, _comment(file) if preset else _docstring(source, target)))
+    if len({option.family for option in entries}) == 1:  # a family that all share tells nothing
+        entries = [replace(option, family="") for option in entries]
     return sorted(entries, key=lambda option: (option.family, option.name))
 
 

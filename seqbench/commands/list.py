@@ -69,10 +69,10 @@ def _options_text(group: str) -> str:
 
 def _finished_text(records: Sequence[Record]) -> str:
     rows = [
-        (record.run_id, _experiment(record), str(record.seed), f"{record.steps:,}", *_scores(record))
+        (record.run_id, _experiment(record), str(record.seed), f"{record.steps:,}", _status(record), *_scores(record))
         for record in sorted(records, key=lambda record: (_experiment(record), _error(record), record.run_id))
     ]
-    return _aligned([("run", "experiment", "seed", "steps", "test", "other evaluations of test"), *rows])
+    return _aligned([("run", "experiment", "seed", "steps", "status", "test", "other evaluations of test"), *rows])
 
 
 def _unfinished_text(folders: Iterable[Path]) -> str:
@@ -103,6 +103,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
 
 def _experiment(record: Record) -> str:
     return record.experiment or f"{record.task_version['name']}/{record.model()}"
+
+
+def _status(record: Record) -> str:
+    return "" if record.status == "finished" else record.status
 
 
 def _error(record: Record) -> float:

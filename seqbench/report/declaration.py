@@ -156,9 +156,9 @@ def _published(node: Any, where: str) -> Published:
     node = _mapping(node, where, {"value": True, "source": True, "tag": True})
     tag, value = str(node["tag"]), node["value"]
     if tag not in TAGS:
+        tags = ", ".join(TAGS)
         raise UserError(
-            f"The tag {tag!r} of {where} is none of {', '.join(TAGS)}: a published number needs a source in which it was "
-            "checked."
+            f"The tag {tag!r} of {where} is none of {tags}: a published number needs a source in which it was checked."
         )
     try:
         float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
