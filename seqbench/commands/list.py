@@ -84,7 +84,7 @@ def _unfinished_text(folders: Iterable[Path]) -> str:
         except ConfigError as error:
             faults.append(f"{folder.name}  {error}")
             continue
-        name = config.experiment or f"{class_of(config.task)}/{class_of(config.model)}"
+        name = config.experiment or f"{config.task.get('corpus', class_of(config.task))}/{class_of(config.model)}"
         rows.append((folder.name, name, str(config.seed), f"{stored.saved_step(folder):,}"))
     table = [_aligned(rows)] if len(rows) > 1 else []
     return "\n".join(["Not finished (seqbench train run=<id> resumes one):", *table, *faults])
