@@ -34,5 +34,5 @@ def bench(arguments: list[str]) -> None:
             raise UserError(f"bench takes rounds=, threads= (positive integers) and results_dir=, not {argument}.")
     suites = [suite for name in names for suite in suites_of(name)] or [load(name) for name in suite_names()]
     for suite in suites:
-        for path in write(suite, run(suite, **numbers), results / "bench"):
+        for path in write(suite, run(suite, numbers["rounds"], numbers["threads"]), results / "bench"):
             print(path)

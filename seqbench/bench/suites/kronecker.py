@@ -88,9 +88,9 @@ def dense(B: int, N: int, P: int, complex: int, T: int) -> Step:
 
     def step() -> None:
         before = torch.zeros(B, H, device=device())
-        found = recurrence(ids_BT.T, table, bias, Dense(weight), "modrelu", before, spare, "auto", readout)
-        assert found is not None
-        (found[0].transpose(0, 1) * mix_BTC).sum().backward()
+        outputs = recurrence(ids_BT.T, table, bias, Dense(weight), "modrelu", before, spare, "auto", readout)
+        assert outputs is not None
+        (outputs[0].transpose(0, 1) * mix_BTC).sum().backward()
 
     return step
 

@@ -44,12 +44,12 @@ def tensor_shapes(encoder: int, decoder: int, lstm: int, D: int, V: int) -> list
 def weights(encoder: int, decoder: int, lstm: int, D: int, V: int) -> list[nn.Parameter]:
     """With gradients, in random directions and of several sizes."""
     torch.manual_seed(0)
-    made = []
+    parameters = []
     for shape in tensor_shapes(encoder, decoder, lstm, D, V):
         weight = nn.Parameter(torch.randn(shape, device=device()).mul_(0.05))
         weight.grad = torch.randn_like(weight).mul_(1e-3 * 10 ** torch.rand(()).item())
-        made.append(weight)
-    return made
+        parameters.append(weight)
+    return parameters
 
 
 class Stepping:
@@ -81,11 +81,11 @@ def state_mib(step: Step) -> float:
 
 def floor(encoder: int, decoder: int, lstm: int, D: int, V: int) -> Step:
     """Three reads of every gradient, a read and a write of every weight. The weights stay what they are."""
-    given = [weight.detach() for weight in weights(encoder, decoder, lstm, D, V)]
+    detached = [weight.detach() for weight in weights(encoder, decoder, lstm, D, V)]
     grads = [weight.grad for weight in weights(encoder, decoder, lstm, D, V) if weight.grad is not None]
 
     def step() -> None:
-        for weight, grad in zip(given, grads, strict=True):
+        for weight, grad in zip(detached, grads, strict=True):
             for _ in range(3):
                 grad.sum()
             weight.mul_(1.0)
