@@ -14,14 +14,14 @@ from seqbench import __version__
 from seqbench.errors import RunError, UserError, stopped
 
 COMMANDS = {
-    "train": "train a run, or a sweep with -m; run again to resume",
+    "train": "train a run, or a sweep with -m; the same command again resumes it",
     "eval": "evaluate a finished run again, or in another way: run=<id> [evaluation=beam]",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
-    "tables": "write results/tables/ from the ledger: [name ...]",
-    "plots": "draw results/plots/, learning curves, from the ledger: [name ...]",
-    "bench": "time and weigh against what you would use instead: [name ...]",
-    "show": "print the resolved config and run id of some settings, or what run=<id> reached",
-    "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
+    "tables": "write the tables of results/tables.yaml from the ledger: [name ...]",
+    "plots": "draw the learning curves of the tables' runs: [name ...]",
+    "bench": "compare speed and memory with the usual alternatives: [name ...]",
+    "show": "print every setting and the id of a run, or the record of run=<id>",
+    "list": "list the runs, or what there is to choose: [models|tasks|optimizers|...]",
 }
 
 USAGE = """usage: seqbench <command> [settings]
@@ -91,11 +91,11 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "train": ("seqbench.commands.train", "train"),
         "eval": ("seqbench.commands.evaluate", "evaluate"),
         "prepare": ("seqbench.commands.prepare", "prepare"),
-        "tables": ("seqbench.commands.results", "tables"),
-        "plots": ("seqbench.commands.results", "plots"),
+        "tables": ("seqbench.commands.tables", "tables"),
+        "plots": ("seqbench.commands.tables", "plots"),
         "bench": ("seqbench.commands.bench", "bench"),
-        "show": ("seqbench.commands.results", "show"),
-        "list": ("seqbench.commands.results", "list_all"),
+        "show": ("seqbench.commands.show", "show"),
+        "list": ("seqbench.commands.list", "list_runs_or_options"),
         "completion": ("seqbench.commands.completion", "complete"),
     }[name]
     return getattr(importlib.import_module(module), function)

@@ -10,8 +10,11 @@ from seqbench.contracts.ranges import Count, NotNegative
 
 
 class LearnedEmbedding(Embedding):
-    """ids (B, T) -> (B, T, d_embed): rows of a table that starts in U(-`init_range`, `init_range`), or in N(0, 1) where
-    that is null."""
+    """A learned table: one vector for each token.
+
+    ids (B, T) -> (B, T, d_embed): rows of a table that starts in U(-`init_range`, `init_range`), or in N(0, 1) where
+    that is null.
+    """
 
     def __init__(self, n_tokens: int | None, d_embed: Count, init_range: NotNegative | None):
         super().__init__()

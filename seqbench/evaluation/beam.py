@@ -1,4 +1,4 @@
-"""Translating by beam search, and scoring the translations.
+"""Translation by beam search, scored by sacreBLEU (penalties: Wu et al. 2016, arXiv 1609.08144).
 
 Of a sentence's `beam_width` hypotheses each is continued by every token; the best continuations live on, and those
 among them that end in </s> are set aside with the score (Wu et al. 2016, arXiv 1609.08144)

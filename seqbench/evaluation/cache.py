@@ -1,5 +1,6 @@
-"""Neural cache: words seen lately are likelier to come again, after features like those that they came after (Grave,
-Joulin, Usunier 2017, arXiv 1612.04426).
+"""Neural cache: words seen recently become more likely (Grave, Joulin, Usunier 2017, arXiv 1612.04426).
+
+A word counts by how close the features were that it came after.
 
     p(w) = (1 - weight) p_model(w) + weight sum_i softmax_i(sharpness h_t . h_i) [w = x_{i+1}]    over the last `size` i
 

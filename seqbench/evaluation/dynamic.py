@@ -1,5 +1,6 @@
-"""Dynamic evaluation: the weights go on learning from the test text itself, each segment scored before it is learnt
-from (Krause, Kahembwe, Murray, Renals 2018, arXiv 1709.07432; the RMS rule with decay of the authors' code).
+"""Dynamic evaluation: the weights go on learning from each segment once it is scored (Krause et al. 2018).
+
+Krause, Kahembwe, Murray, Renals 2018, arXiv 1709.07432; the RMS rule with decay of the authors' code.
 
     MS_i = sqrt(mean over training segments of g_i^2)
     theta <- theta + decay d_i (theta_0 - theta) - lr g / (MS_i + eps),    d_i = min(MS_i / mean MS, 1 / decay)

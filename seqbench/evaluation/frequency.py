@@ -1,5 +1,7 @@
-"""Plain evaluation, told apart by how often a word occurs in the training split: where a model is good or bad (Rae et
-al. 2018, arXiv 1803.10049, compare output layers so)."""
+"""Plain evaluation in bands of training frequency (as in Rae et al. 2018, arXiv 1803.10049).
+
+A band holds the words that occur so often in the training split.
+"""
 
 from __future__ import annotations
 

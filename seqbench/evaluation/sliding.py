@@ -1,5 +1,6 @@
-"""Evaluation with a bounded context: each target is predicted from the `context` tokens before it or a few more, and
-nothing older. What a model without memory of its own is given, and how far back one with a memory looks.
+"""Evaluation with a bounded context: each target sees the last `context` tokens, or a few more.
+
+For a model without memory of its own it is all there is; for one with a memory it shows how far back that reaches.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Adaptive softmax: words by frequency in bands, the rarer the narrower (Grave et al. 2017,
-arXiv 1609.04309; Baevski and Auli 2019, arXiv 1809.10853). The vocabulary must be sorted by falling frequency.
+"""Adaptive softmax: the rarer a band of words, the narrower (Grave et al. 2017, arXiv 1609.04309).
+
+Baevski and Auli 2019, arXiv 1809.10853. The vocabulary must be sorted by falling frequency.
 
 Band 0 holds the words below the first cutoff, band i those from cutoff i - 1 on. The first softmax is over band 0's
 words and one entry for each further band:

@@ -1,5 +1,6 @@
-"""Hebbian softmax: rows of the output matrix learn at once from the features that go with them (Rae, Dyer, Dayan,
-Lillicrap 2018, arXiv 1803.10049).
+"""Hebbian softmax: rows of rare words learn at once from their features (Rae et al. 2018, arXiv 1803.10049).
+
+Rae, Dyer, Dayan, Lillicrap 2018.
 
 After each optimizer step, for every class y among its targets, with h_y the mean feature over y's positions:
 

@@ -1,5 +1,6 @@
-"""NT-ASGD: stochastic gradient descent that begins to average its iterates when valid stops falling (Merity, Keskar,
-Socher, ICLR 2018, arXiv 1708.02182, algorithm 1; the trigger as in the authors' code).
+"""NT-ASGD: SGD that averages its iterates once valid stops falling (Merity, Keskar, Socher 2018, arXiv 1708.02182).
+
+Algorithm 1 of the paper (ICLR 2018); the trigger as in the authors' code.
 
     x_t = x_{t-1} - lr (g_t + weight_decay x_{t-1})        average_K = (x_{s+1} + ... + x_K) / (K - s)
 

@@ -19,7 +19,9 @@ from seqbench.contracts.ranges import Between, NotNegative, Positive
 
 
 class RMSpropTF(torch.optim.Optimizer):
-    """TensorFlow 1's RMSprop, with its defaults.
+    """RMSprop as TensorFlow 1 has it: the mean square starts at one, epsilon is inside the root (Hinton 2012).
+
+    The defaults are TensorFlow's.
 
     - `lr` is the learning rate, `decay` d, `momentum` mu.
     - `eps` stands inside the root.

@@ -19,7 +19,7 @@ MEMORY = """
 import gc, sys
 from pathlib import Path
 import torch
-import seqbench.bench.equilibrium as bench
+import seqbench.bench.suites.equilibrium as bench
 from seqbench.bench.measure import _status
 torch.set_num_threads(1)
 bench.TOLERANCE, bench.STEPS = 0.0, int(sys.argv[2])

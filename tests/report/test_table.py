@@ -196,8 +196,8 @@ def test_a_published_row_needs_no_config_and_sources_are_numbered_once():
     ]
     assert grid.footnotes == [
         ("a", "other data"),
-        ("1", "Bai 2018, Table 1 (seen in the paper)"),
-        ("2", "Bai 2018, Table 1 (seen in a third party's quotation)"),
+        ("1", "Bai 2018, Table 1 (checked in the paper)"),
+        ("2", "Bai 2018, Table 1 (from a third party)"),
     ]
 
 

@@ -1,5 +1,7 @@
-"""Files that are written whole or not at all, and on the disk before anything says that they are: a rename may reach it
-before what was written."""
+"""Files that are written whole or not at all.
+
+They are on the disk before anything refers to them: a rename may reach it before what was written.
+"""
 
 from __future__ import annotations
 

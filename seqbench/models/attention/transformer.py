@@ -1,5 +1,6 @@
-"""Transformer decoder with relative positions and a memory of earlier segments: Transformer-XL (Dai et al., ACL 2019,
-arXiv 1901.02860; details as in the authors' code).
+"""Transformer-XL: relative positions and a memory of earlier segments (Dai et al. 2019, arXiv 1901.02860).
+
+A Transformer decoder; details as in the authors' code (ACL 2019).
 
     post:  h = norm(x + attention(x, context))            y = norm(h + inner(h))           inner(h) = W_2 relu(W_1 h)
     pre:   h = x + attention(norm(x), norm(context))      y = h + inner(norm(h))           and one norm at the end

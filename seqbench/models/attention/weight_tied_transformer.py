@@ -1,5 +1,6 @@
-"""A Transformer of `n_layers` layers with one set of weights and the input injected into each, whose limit is the deep
-equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/attention/transformer_block.py).
+"""Transformer whose layers share one set of weights, with the input injected into each (Bai et al. 2019).
+
+Its limit is the deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/attention/transformer_block.py).
 
     z_0 = 0,   z_{i+1} = f(z_i)
 

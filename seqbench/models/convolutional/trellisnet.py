@@ -1,5 +1,6 @@
-"""TrellisNet: `n_layers` levels of one gated convolution with the input injected into each (Bai, Kolter, Koltun 2019,
-arXiv 1810.06682; cells/equilibrium/trellis_block.py).
+"""TrellisNet: one gated convolution at every level, the input injected into each (Bai et al. 2019, arXiv 1810.06682).
+
+Bai, Kolter, Koltun, ICLR 2019; the level is cells/equilibrium/trellis_block.py.
 
     z_0 = 0,   z_{i+1} = f(z_i)
 

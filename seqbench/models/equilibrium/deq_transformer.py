@@ -1,5 +1,6 @@
-"""Deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; Jacobian regularisation: 2021, arXiv
-2106.14342): the fixed point of one Transformer layer with the input injected (cells/attention/transformer_block.py).
+"""Deep equilibrium Transformer: the fixed point of one layer (Bai, Kolter, Koltun 2019, arXiv 1909.01377).
+
+The layer has the input injected (cells/attention/transformer_block.py); Jacobian regularisation: 2021, arXiv 2106.14342.
 
     z* = f(z*; x, memory),   the memory: z* of the positions before the segment
 

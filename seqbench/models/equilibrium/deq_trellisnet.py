@@ -1,5 +1,6 @@
-"""Deep equilibrium TrellisNet (Bai, Kolter, Koltun 2019, arXiv 1909.01377): the fixed point of one gated convolution
-with the input injected (cells/equilibrium/trellis_block.py).
+"""Deep equilibrium TrellisNet: the fixed point of one level (Bai, Kolter, Koltun 2019, arXiv 1909.01377).
+
+The level is a gated convolution with the input injected (cells/equilibrium/trellis_block.py).
 
     z* = f(z*; x, memory),   the memory: z* of the positions before the segment
 

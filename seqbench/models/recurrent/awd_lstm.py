@@ -1,5 +1,6 @@
-"""AWD-LSTM: an LSTM regularised by dropped weights, locked dropout and its activations (Merity, Keskar, Socher, ICLR
-2018, arXiv 1708.02182; conventions as in the authors' code).
+"""AWD-LSTM: an LSTM with dropped weights and locked dropout (Merity, Keskar, Socher 2018, arXiv 1708.02182).
+
+Its activations are regularised, too; conventions as in the authors' code (ICLR 2018).
 
     h^l_t, c^l_t = LSTM_l(x^l_t, h^l_{t-1}, c^l_{t-1}; U_l * m_l)      x^{l+1}_t = h^l_t * n_l      y_t = h^L_t * n_L
     aux = alpha mean(y^2) + beta mean((h^L_{t+1} - h^L_t)^2)

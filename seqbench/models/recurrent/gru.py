@@ -1,5 +1,7 @@
-"""Gated recurrent unit: Cho et al. 2014, in cuDNN's form (the reset gate acts after the recurrent product), on torch's
-fused kernels or, on a CPU, a compiled loop.
+"""Gated recurrent unit (Cho et al. 2014).
+
+In cuDNN's form (the reset gate acts after the recurrent product), on torch's fused kernels or, on a CPU, a compiled
+loop.
 
     r, z = sigmoid(W x_t + U h_{t-1} + b)       n = tanh(W_n x_t + b_n + r * (U_n h_{t-1} + c_n))
     h_t = (1 - z) * n + z * h_{t-1}

@@ -1,5 +1,6 @@
-"""Long short-term memory: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, on torch's fused
-kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
+"""Long short-term memory (Hochreiter and Schmidhuber 1997).
+
+With the forget gate of Gers et al. 2000, on torch's fused kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
 
     i, f, o = sigmoid(W x_t + U h_{t-1} + b)    g = tanh(W_g x_t + U_g h_{t-1} + b_g)
     c_t = f * c_{t-1} + i * g                   h_t = o * tanh(c_t)

@@ -1,5 +1,7 @@
-"""Convolutional sequence to sequence learning (Gehring, Auli, Grangier, Yarats, Dauphin 2017, arXiv 1705.03122), with
-the scales of fairseq's FConvModel, the authors' code. There the output layer has weight norm too; here it is a head's.
+"""ConvS2S: convolutional sequence to sequence learning (Gehring et al. 2017, arXiv 1705.03122).
+
+Gehring, Auli, Grangier, Yarats, Dauphin, with the scales of fairseq's FConvModel, the authors' code. There the output
+layer has weight norm too; here it is a head's.
 
     layer       h = (GLU(conv_k(h')) + h') sqrt(1/2)
     decoder     d_i = (W h_i + b + g_i) sqrt(1/2)       g_i: the embedded input, u of them below

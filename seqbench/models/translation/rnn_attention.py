@@ -1,5 +1,6 @@
-"""An encoder and a decoder made of any two backbones, joined by attention (Luong, Pham, Manning 2015, arXiv 1508.04025,
-without input feeding: so the decoder runs over a whole target at once).
+"""Encoder and decoder made of any two backbones, joined by attention (Luong et al. 2015, arXiv 1508.04025).
+
+Luong, Pham, Manning, without input feeding: so the decoder runs over a whole target at once.
 
     m = encoder(x), or (encoder(x), encoder'(x reversed)) side by side
     h_t = decoder(y_1, ..., y_t)        c_t = attention(h_t, m)        out_t = tanh(W (c_t, h_t))

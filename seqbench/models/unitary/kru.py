@@ -1,5 +1,6 @@
-"""KRU: a recurrent unit whose recurrent matrix is a Kronecker product of small unitary factors (Jose, Cisse, Fleuret,
-ICML 2018, arXiv 1705.10142). No official model code exists; equations as in the paper.
+"""KRU: the recurrent matrix is a Kronecker product of small unitary factors (Jose et al. 2018, arXiv 1705.10142).
+
+Jose, Cisse, Fleuret, ICML 2018. No official model code exists; equations as in the paper.
 
     h_t = f(W h_{t-1} + U x_t),   W = W_0 (x) ... (x) W_{F-1}
 

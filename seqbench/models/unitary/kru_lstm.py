@@ -1,5 +1,6 @@
-"""KRU-LSTM: an LSTM whose four recurrent matrices are Kronecker products (Jose, Cisse, Fleuret, ICML 2018, arXiv
-1705.10142, section on KRU-LSTM; real factors, no penalty).
+"""KRU-LSTM: an LSTM whose recurrent matrices are Kronecker products (Jose et al. 2018, arXiv 1705.10142).
+
+Jose, Cisse, Fleuret, ICML 2018, section on KRU-LSTM; real factors, no penalty.
 
     i, f, o = sigmoid(U x_t + W h_{t-1} + b)      g = tanh(U_g x_t + W_g h_{t-1} + b_g)
     c_t = f * c_{t-1} + i * g                     h_t = o * tanh(c_t)

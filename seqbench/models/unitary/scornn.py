@@ -1,5 +1,6 @@
-"""scoRNN: an orthogonal recurrent network by the scaled Cayley transform (Helfrich, Willmott, Ye, ICML 2018, arXiv
-1707.09520; equations as in the paper, conventions and initialisation as in the authors' code).
+"""scoRNN: an orthogonal RNN by the scaled Cayley transform (Helfrich, Willmott, Ye 2018, arXiv 1707.09520).
+
+Equations as in the paper (ICML 2018), conventions and initialisation as in the authors' code.
 
     h_t = modReLU(x_t U + h_{t-1} W),   W = (I + A)^{-1} (I - A) D,   D = diag(1, ..., 1, -1, ..., -1)
 

@@ -1,5 +1,7 @@
-"""Attention over a source's positions: by one score a position (Bahdanau et al. 2015, arXiv 1409.0473; Luong et al.
-2015, arXiv 1508.04025), or by several heads (Vaswani et al. 2017, arXiv 1706.03762).
+"""Attention over a source's positions, with one score a position or with several heads.
+
+One score: Bahdanau et al. 2015, arXiv 1409.0473; Luong et al. 2015, arXiv 1508.04025. Heads: Vaswani et al. 2017,
+arXiv 1706.03762.
 
     context_t = sum_s softmax_s(score(q_t, k_s)) v_s        over the positions that are no padding
 

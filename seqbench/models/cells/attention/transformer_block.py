@@ -1,5 +1,7 @@
-"""One Transformer layer that is applied again and again with the input injected each time (Bai, Kolter, Koltun 2019,
-arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; details as in the authors' code).
+"""One Transformer layer that is applied again and again, with the input injected each time (Bai et al. 2019).
+
+Bai, Kolter, Koltun 2019, arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; details as in the
+authors' code.
 
     q, k, v = W_qkv [memory, z] + U x                     a_ij ~ exp(((q_i + u) . k_j + (q_i + w) . r_{i-j}) / sqrt(E))
     h = LN(W_o a v + z),   f(z) = LN(W_2 relu(W_1 h) + h)                                              (post-norm)

@@ -1,5 +1,6 @@
-"""One TrellisNet level that is applied again and again with the input injected each time (Bai, Kolter, Koltun 2019,
-TrellisNet, arXiv 1810.06682; as the block of an equilibrium model, arXiv 1909.01377).
+"""One TrellisNet level that is applied again and again, with the input injected each time (Bai et al. 2019).
+
+Bai, Kolter, Koltun 2019, TrellisNet, arXiv 1810.06682; as the block of an equilibrium model, arXiv 1909.01377.
 
     a_t = V_1 x_{t-s} + V_2 x_t + W_1 h_{t-s} + W_2 h_t + b            z = (c, h), s the dilation
     c'_t = sigmoid(a^f_t) c_{t-s} + sigmoid(a^i_t) tanh(a^g_t),   h'_t = sigmoid(a^o_t) tanh(c'_t)

@@ -89,7 +89,7 @@ def reference(x: Tensor, weight_DH: Tensor, bias: Tensor, linear_map: Map, kind:
 
 
 class Spare:
-    """A buffer that is kept from one training step to the next: the system takes long to find and clear 100 MB anew."""
+    """A buffer that is used again by the next step: the system takes long to find and clear 100 MB anew."""
 
     def __init__(self):
         self._buffer: Tensor | None = None

@@ -1,4 +1,4 @@
-"""LSTM and GRU layers, compiled, beside torch's own: a training step of the copy task, as in recurrent.py."""
+"""Compiled LSTM and GRU layers, compared with torch's own on a training step of the copy task, as in recurrent.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from seqbench.bench.recurrent import N_INPUTS, TorchRecurrence, device, ours, peer
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.bench.suites.recurrent.recurrent import N_INPUTS, TorchRecurrence, ours, peer
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.lstm import LSTM
 

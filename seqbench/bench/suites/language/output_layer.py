@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.bench.language_model import tokens
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.bench.suites.language.language_model import tokens
 from seqbench.contracts.head import Head
 from seqbench.heads.adaptive import Adaptive
 from seqbench.heads.softmax import Softmax

@@ -1,4 +1,4 @@
-"""A deep equilibrium Transformer's forward and backward pass, beside torchdeq's solvers and explicit networks.
+"""A deep equilibrium Transformer's forward and backward pass, compared with torchdeq's and with explicit networks.
 
 Everyone applies the same block with the same weights to B sequences of T features. Fixed points are found to a relative
 residual of 1e-3 on every sequence, the backward pass's too. Weights are random, with an input that outweighs what the
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 from seqbench.models.cells.equilibrium.anderson import Anderson

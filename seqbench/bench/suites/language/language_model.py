@@ -1,4 +1,4 @@
-"""A language model's training step, beside the model a user would write on torch's own modules.
+"""A language model's training step, compared with the model a user would write from torch's own modules.
 
 Everyone trains N units on V words: embedding of width N, no dropout, B rows of T tokens with the state carried, full
 softmax unless said otherwise; forward, backward, clipped SGD. Two layers of LSTM, or four of a gated CNN (kernel 4).
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.compiled import lacks_avx512
 from seqbench.contracts.backbone import Backbone

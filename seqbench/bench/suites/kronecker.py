@@ -1,4 +1,4 @@
-"""KRU's recurrence beside the loop that applies its factors one by one, and beside a dense one of the same width.
+"""KRU's recurrence, compared with a loop that applies its factors one by one and with a dense one of the same width.
 
 Forward and backward of T steps on B rows, one-hot inputs, all outputs summed with fixed weights.
 """
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.models.cells.maps.kronecker import random_unitary
 from seqbench.models.cells.time_loop.recurrence import Dense, Spare, recurrence
@@ -88,9 +88,9 @@ def dense(B: int, N: int, P: int, complex: int, T: int) -> Step:
 
     def step() -> None:
         before = torch.zeros(B, H, device=device())
-        found = recurrence(ids_BT.T, table, bias, Dense(weight), "modrelu", before, spare, "auto", readout)
-        assert found is not None
-        (found[0].transpose(0, 1) * mix_BTC).sum().backward()
+        outputs = recurrence(ids_BT.T, table, bias, Dense(weight), "modrelu", before, spare, "auto", readout)
+        assert outputs is not None
+        (outputs[0].transpose(0, 1) * mix_BTC).sum().backward()
 
     return step
 

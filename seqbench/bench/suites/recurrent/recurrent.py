@@ -1,4 +1,4 @@
-"""scoRNN's training step on the copy task, beside what a user would write or pick instead.
+"""scoRNN's training step on the copy task, compared with what a user would write or pick instead.
 
 Everyone trains one layer of N units on the same batch: B sequences of T + 20 symbols, one-hot of 10, 9 classes, loss on
 every step; forward, backward, optimizer. The peers are written well: inputs unbound once instead of indexed, the
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.batch import Batch
@@ -27,10 +28,6 @@ from seqbench.optim.rmsprop import RMSpropTF
 
 N_INPUTS, N_CLASSES = 10, 9
 Step = Callable[[], None]
-
-
-def device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def batch(B: int, T: int) -> Batch:

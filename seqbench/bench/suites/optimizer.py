@@ -1,4 +1,4 @@
-"""An optimizer's step alone, beside others and beside what memory allows.
+"""An optimizer's step alone, compared with other implementations and with the memory's own speed.
 
 The weights are those of a Transformer with biases everywhere and one embedding for source, target and output (6 + 6
 layers, D = 512 and V = 37,000: the base model of Vaswani et al. 2017, 63.1 M numbers in 253 tensors), or of an LSTM
@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from seqbench.bench.recurrent import device
+from seqbench.bench.measure import device
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.optim.adafactor import Adafactor
 
@@ -44,12 +44,12 @@ def tensor_shapes(encoder: int, decoder: int, lstm: int, D: int, V: int) -> list
 def weights(encoder: int, decoder: int, lstm: int, D: int, V: int) -> list[nn.Parameter]:
     """With gradients, in random directions and of several sizes."""
     torch.manual_seed(0)
-    made = []
+    parameters = []
     for shape in tensor_shapes(encoder, decoder, lstm, D, V):
         weight = nn.Parameter(torch.randn(shape, device=device()).mul_(0.05))
         weight.grad = torch.randn_like(weight).mul_(1e-3 * 10 ** torch.rand(()).item())
-        made.append(weight)
-    return made
+        parameters.append(weight)
+    return parameters
 
 
 class Stepping:
@@ -81,11 +81,11 @@ def state_mib(step: Step) -> float:
 
 def floor(encoder: int, decoder: int, lstm: int, D: int, V: int) -> Step:
     """Three reads of every gradient, a read and a write of every weight. The weights stay what they are."""
-    given = [weight.detach() for weight in weights(encoder, decoder, lstm, D, V)]
+    detached = [weight.detach() for weight in weights(encoder, decoder, lstm, D, V)]
     grads = [weight.grad for weight in weights(encoder, decoder, lstm, D, V) if weight.grad is not None]
 
     def step() -> None:
-        for weight, grad in zip(given, grads, strict=True):
+        for weight, grad in zip(detached, grads, strict=True):
             for _ in range(3):
                 grad.sum()
             weight.mul_(1.0)
@@ -94,7 +94,7 @@ def floor(encoder: int, decoder: int, lstm: int, D: int, V: int) -> Step:
 
 
 def contestant(name: str, make: Callable[..., torch.optim.Optimizer], **settings: object) -> Contestant:
-    return Contestant(name, steps(make, **settings), kept=state_mib)
+    return Contestant(name, steps(make, **settings), state_mib=state_mib)
 
 
 CONTESTANTS = [
