@@ -1,6 +1,7 @@
 """Transformer whose layers share one set of weights, with the input injected into each (Bai et al. 2019).
 
-Its limit is the deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/attention/transformer_block.py).
+Its limit is the deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377); the layer is
+cells/attention/transformer_block.py.
 
     z_0 = 0,   z_{i+1} = f(z_i)
 

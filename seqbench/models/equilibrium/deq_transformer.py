@@ -1,6 +1,7 @@
 """Deep equilibrium Transformer: the fixed point of one layer (Bai, Kolter, Koltun 2019, arXiv 1909.01377).
 
-The layer has the input injected (cells/attention/transformer_block.py); Jacobian regularisation: 2021, arXiv 2106.14342.
+The layer has the input injected (cells/attention/transformer_block.py). Jacobian regularisation: 2021, arXiv
+2106.14342.
 
     z* = f(z*; x, memory),   the memory: z* of the positions before the segment
 
