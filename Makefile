@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test test-slow test-data lint tables plots bench clean
+.PHONY: help demo test test-cpus test-slow test-data lint tables plots bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,18 @@ demo: .venv/core ## train scoRNN on the copy task and print a one-row table
 
 test: .venv/dev ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# TESTS=tests/models runs some of them. torch obeys ATEN_CPU_CAPABILITY without asking the processor, and would end in an
+# illegal instruction where it lacks it. Our own C++ is compiled for this processor under each cap.
+test-cpus: .venv/dev ## all tests as on a CPU with AVX2, with AVX-512 without bfloat16, and on this one
+	@for cap in "AVX2 avx2 avx2" "AVX512_CORE avx512 avx512vl" ""; do \
+	  set -- $$cap; \
+	  echo "== $${1:-this CPU, without a cap}"; \
+	  if [ -n "$$3" ] && ! grep -qsw "$$3" /proc/cpuinfo; then echo "skipped: this CPU has none"; continue; fi; \
+	  env -u ONEDNN_MAX_CPU_ISA -u ATEN_CPU_CAPABILITY $${1:+ONEDNN_MAX_CPU_ISA=$$1 ATEN_CPU_CAPABILITY=$$2} \
+	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TESTS) \
+	    || { echo "test-cpus: a test fails with $${1:-this CPU, without a cap}"; exit 1; }; \
+	done
 
 test-slow: .venv/dev ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200

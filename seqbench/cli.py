@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -13,14 +14,14 @@ from seqbench import __version__
 from seqbench.errors import RunError, UserError, stopped
 
 COMMANDS = {
-    "train": "train a run, or a sweep with -m; run again to resume",
+    "train": "train a run, or a sweep with -m; the same command again resumes it",
     "eval": "evaluate a finished run again, or in another way: run=<id> [evaluation=beam]",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
-    "tables": "write results/tables/ from the ledger: [name ...]",
-    "plots": "draw results/plots/, learning curves, from the ledger: [name ...]",
-    "bench": "time and weigh against what you would use instead: [name ...]",
-    "show": "print the resolved config and run id of some settings, or what run=<id> reached",
-    "list": "list models, tasks, optimizers, experiments ... and the runs in the ledger",
+    "tables": "write the tables of results/tables.yaml from the ledger: [name ...]",
+    "plots": "draw the learning curves of the tables' runs: [name ...]",
+    "bench": "compare speed and memory with the usual alternatives: [name ...]",
+    "show": "print every setting and the id of a run, or the record of run=<id>",
+    "list": "list the runs, or what there is to choose: [models|tasks|optimizers|...]",
 }
 
 USAGE = """usage: seqbench <command> [settings]
@@ -39,6 +40,7 @@ settings are Hydra overrides:
 def main() -> None:
     """Entry point of the `seqbench` script. Exit codes: 0 done, 1 a run failed, 2 a mistake to mend."""
     arguments = sys.argv[1:]
+    _print_any_text()
     if any(argument in ("-sc", "--shell-completion") for argument in arguments):
         return _command("completion")(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -61,12 +63,27 @@ def main() -> None:
         code = 2 if isinstance(error, UserError) else 1
         sys.exit(code if error.said else stopped(str(error), code))
     except BrokenPipeError:  # `seqbench list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
     except OSError as error:
         sys.exit(stopped(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", 2))
     except KeyboardInterrupt as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        _close_stdout()
         sys.exit(stopped(str(error) or "Interrupted; what has been saved is kept.", 130))
     return None
+
+
+def _print_any_text() -> None:
+    """Paths that a terminal's encoding does not have, here and in processes that this one starts."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+
+
+def _close_stdout() -> None:
+    """Of a pipe that has ended Python would tell as it exits, with a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
@@ -74,11 +91,11 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "train": ("seqbench.commands.train", "train"),
         "eval": ("seqbench.commands.evaluate", "evaluate"),
         "prepare": ("seqbench.commands.prepare", "prepare"),
-        "tables": ("seqbench.commands.results", "tables"),
-        "plots": ("seqbench.commands.results", "plots"),
+        "tables": ("seqbench.commands.tables", "tables"),
+        "plots": ("seqbench.commands.tables", "plots"),
         "bench": ("seqbench.commands.bench", "bench"),
-        "show": ("seqbench.commands.results", "show"),
-        "list": ("seqbench.commands.results", "list_all"),
+        "show": ("seqbench.commands.show", "show"),
+        "list": ("seqbench.commands.list", "list_runs_or_options"),
         "completion": ("seqbench.commands.completion", "complete"),
     }[name]
     return getattr(importlib.import_module(module), function)

@@ -1,20 +1,26 @@
 """C++ sources of this package, built at first use and kept, and the setting `backend` that asks for them or not.
 
-`torch.utils.cpp_extension` compiles a folder of them once for each version of them, of torch and of the processor, into
-torch's folder of extensions ($TORCH_EXTENSIONS_DIR, or the user's cache). Where that cannot be done the caller computes
-in plain PyTorch instead, and the reason is said once.
+The compiler ($CXX, or c++) builds a library once for each version of its sources, of torch and of the processor, in a
+folder of $TORCH_EXTENSIONS_DIR or of the user's cache. Where that cannot be done the caller computes in plain PyTorch
+instead, and the reason is said once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
 import os
 import platform
+import shlex
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import torch
 from filelock import FileLock
@@ -36,6 +42,10 @@ def checked_backend(backend: str) -> str:
     return backend
 
 
+class BuildError(RuntimeError):
+    """A library that cannot be built, in one line."""
+
+
 @functools.cache
 def library(source: Path, what: str) -> ctypes.CDLL | None:
     """The library of a source file and the headers beside it; None where it cannot be built, which is said on stderr.
@@ -44,31 +54,84 @@ def library(source: Path, what: str) -> ctypes.CDLL | None:
     """
     try:
         return ctypes.CDLL(_built(source, what))
-    except (OSError, RuntimeError, ImportError, subprocess.SubprocessError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print(f"seqbench: {what} run in plain PyTorch, since they cannot be compiled ({reason}).", file=sys.stderr)
+    except (OSError, RuntimeError) as error:
+        print(f"seqbench: {what} run in plain PyTorch, since they cannot be compiled ({error}).", file=sys.stderr)
         return None
 
 
 def _built(source: Path, what: str) -> str:
     """The path of the compiled library. Processes that want it at the same time wait for the one that builds it."""
-    from torch.utils import cpp_extension
-
     sources = b"".join(path.read_bytes() for path in sorted(source.parent.iterdir()))
     key = hashlib.sha256(sources + f"{FLAGS} {torch.__version__} {_processor()}".encode()).hexdigest()[:12]
     name = f"seqbench_{source.stem}_{key}"
-    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()) / name
+    folder = Path(os.environ.get("TORCH_EXTENSIONS_DIR") or _cache() / "torch_extensions") / name
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "done"
-    with FileLock(folder / "building"):
-        if not done.exists():
-            (folder / "lock").unlink(missing_ok=True)  # torch's own, which a killed build leaves behind for ever
+    built, done = folder / f"{name}.so", folder / "done"
+    with _interruptible(), FileLock(folder / "building"):
+        if not _is_whole(built, done):
             print(f"seqbench: compiling {what}, once on this machine.", file=sys.stderr)
-            os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # pip's ninja may lie there
-            load = functools.partial(cpp_extension.load, build_directory=str(folder), is_python_module=False)
-            load(name, [str(source)], extra_cflags=FLAGS, extra_ldflags=["-pthread"])
-            done.touch()
-    return str(folder / f"{name}.so")
+            done.unlink(missing_ok=True)
+            draft = folder / "draft.so"
+            _compile(source, draft)
+            checksum = _checksum(draft)
+            draft.replace(built)
+            done.write_text(checksum)
+    return str(built)
+
+
+def _is_whole(built: Path, done: Path) -> bool:
+    """A library that was cut short, by a full disk say, would end the process by a signal as it is loaded."""
+    return done.exists() and built.exists() and done.read_text(errors="replace") == _checksum(built)
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _compile(source: Path, target: Path) -> None:
+    """Raises `BuildError`."""
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    command = [*compiler, *FLAGS, "-fPIC", "-shared", str(source), "-o", str(target)]
+    try:
+        process = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    except FileNotFoundError:
+        raise BuildError(f"no C++ compiler ({compiler[0]}) found") from None
+    if process.returncode:
+        raise BuildError(_telling_line(process.stdout + process.stderr) or f"{compiler[0]} ended without a word")
+
+
+def _telling_line(output: str) -> str:
+    """The last error of a compiler's output, or its last line where none is marked as one."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or [""])[-1]
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """A signal that a handler only notes, to stop after the step, stops at once here: the step has not begun, and a
+    compiler that the same Ctrl-C ended has not failed."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    untouched = (signal.SIG_IGN, signal.SIG_DFL, None)
+    before = {number: signal.getsignal(number) for number in signals}
+    noted = {number: handler for number, handler in before.items() if handler not in untouched}
+    if threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        noted = {}
+    for number in noted:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in noted.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def lacks_avx512() -> bool:

@@ -23,6 +23,10 @@ class RunError(Stop):
     """A run that cannot go on (a loss that is not finite, a worker that died), said in one sentence; exit code 1."""
 
 
+class BusyError(RunError):
+    """A run that another process has."""
+
+
 def did_you_mean(word: str, valid: Iterable[str], prefix: str = "") -> str:
     """` (did you mean X?)` with the nearest valid word, or nothing if none is near. `prefix` stands before the word."""
     close = get_close_matches(word, list(valid), n=1, cutoff=0.5)

@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,14 @@ def _as_it_was():
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)
     torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Also where the tests run in a script's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

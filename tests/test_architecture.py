@@ -97,3 +97,47 @@ def test_only_its_files_know_a_package(package, files):
         if any(f"{module}.".startswith(f"{package}.") for module in imports(path))
     }
     assert found == files
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan 1972), sorted."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    components = []
+
+    def visit(node: str) -> None:
+        numbers[node] = lowest[node] = len(numbers)
+        stack.append(node)
+        for successor in sorted(graph[node]):
+            if successor not in numbers:
+                visit(successor)
+                lowest[node] = min(lowest[node], lowest[successor])
+            elif successor in stack:
+                lowest[node] = min(lowest[node], numbers[successor])
+        if lowest[node] == numbers[node]:
+            position = stack.index(node)
+            components.append(sorted(stack[position:]))
+            del stack[position:]
+
+    for node in sorted(graph):
+        if node not in numbers:
+            visit(node)
+    return sorted(component for component in components if len(component) > 1)
+
+
+def test_circles_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a", "e"}, "e": {"f"}, "f": {"d"}, "g": {"g"}}
+    assert circles(graph) == [["b", "c"], ["d", "e", "f"]]
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions count: they put a circle off until the function is called."""
+    modules = {module_name(path): path for path in FILES}
+    graph = {name: (imports(path) & modules.keys()) - {name, "seqbench"} for name, path in modules.items()}
+    assert sum(map(len, graph.values())) > 300
+    assert circles(graph) == []

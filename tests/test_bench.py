@@ -1,14 +1,16 @@
-"""Benchmarks: what they measure is the same work, and what they write can be read. How fast is not tested."""
+"""Benchmarks: contestants do the same work, and what is written can be read. How fast they are is not tested."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from seqbench.bench.equilibrium import PASSES, errors
-from seqbench.bench.measure import alternate, ratio
-from seqbench.bench.run import GROUPS, find, load, markdown, run, write
+from seqbench.bench.catalog import group_names, load, suite_names, suites_of
+from seqbench.bench.measure import alternate, peak_memory, ratio
+from seqbench.bench.run import markdown, run, write
 from seqbench.bench.suite import Contestant, Suite
+from seqbench.bench.suites.equilibrium import PASSES, errors
 from seqbench.errors import UserError
 
 SMALL = {
@@ -23,12 +25,20 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", [name for group in GROUPS.values() for name in group])
+def test_every_file_is_a_suite_and_every_folder_a_group():
+    assert suite_names() == sorted(SMALL)
+    assert group_names() == ["language", "recurrent"]
+    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "recurrent"]
+    assert [suite.name for suite in suites_of("output_layer")] == ["output_layer"]
+    assert [load(name).name for name in SMALL] == list(SMALL)
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_every_contestant_runs(name):
     suite = load(name)
-    assert suite.ours in [one.name for one in suite.contestants]
-    for one in suite.contestants:
-        step = one.build(**SMALL[name])
+    assert suite.ours in [contestant.name for contestant in suite.contestants]
+    for contestant in suite.contestants:
+        step = contestant.build(**SMALL[name])
         step()
         step()
 
@@ -42,7 +52,7 @@ def test_solvers_of_the_equilibrium_suite_do_the_same_work():
     assert errors("48 tied layers", B=2, N=16, T=8)[0] < 1e-3
 
 
-def test_in_turns_and_round_by_round():
+def test_rounds_are_interleaved():
     order = []
     steps = {name: lambda name=name: order.append(name) for name in "abc"}
     seconds = alternate(steps, rounds=2)
@@ -59,17 +69,39 @@ def test_what_is_written(tmp_path):
         "tiny", "A title", "A note.", "ours", [Contestant("ours", build, False), Contestant("peer", build, False)],
         [{"n": 3}], lambda n: n,
     )  # fmt: skip
-    found = run(suite, rounds=3, threads=torch.get_num_threads(), say=lambda line: None)
-    paths = write(suite, found, tmp_path)
+    measurements = run(suite, rounds=3, threads=torch.get_num_threads(), say=lambda line: None)
+    paths = write(suite, measurements, tmp_path)
     assert [path.name for path in paths] == ["tiny.json", "tiny.md"]
-    assert json.loads(paths[0].read_text()) == found
-    assert paths[1].read_text() == markdown(suite, found)
-    assert "| ours | " in markdown(suite, found) and "1.00 [1.00, 1.00]" in markdown(suite, found)
+    assert json.loads(paths[0].read_text()) == measurements
+    assert paths[1].read_text() == markdown(suite, measurements)
 
 
-def test_memory_is_weighed_in_a_process_of_its_own():
-    from seqbench.bench.measure import peak_memory
+def test_the_table_of_a_suite():
+    suite = Suite("tiny", "A title", "A note.", "ours", [], [], lambda n: n)
+    relative = {"median": 1.5, "min": 1.25, "max": 2.0}
+    row = {"name": "peer", "milliseconds": 3.25, "times_ours": relative, "tokens_per_second": 12345, "peak_mib": 7.0}
+    measurements = {
+        "rounds": 3, "threads": 2, "device": "A processor", "versions": {"torch": "2"},
+        "results": [{"shape": {"n": 3000}, "rows": [row, row | {"name": "floor", "tokens_per_second": None}]}],
+    }  # fmt: skip
+    assert markdown(suite, measurements) == (
+        "<!-- Written by `seqbench bench`. -->\n\n# A title\n\n"
+        "A note. 3 interleaved rounds, 2 threads for every contestant. Times are medians; ratios are medians over the "
+        "rounds, with the smallest and the largest, relative to ours. Peak memory is what one step adds to parameters "
+        "and data, measured in a process of its own.\n\nA processor, torch 2.\n\n## n = 3,000\n\n"
+        "| | ms | relative to seqbench | tokens/s | peak MiB |\n|:--|--:|--:|--:|--:|\n"
+        "| peer | 3.2 | 1.50 [1.25, 2.00] | 12,345 | 7.0 |\n| floor | 3.2 | 1.50 [1.25, 2.00] |  | 7.0 |\n"
+    )
 
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_committed_tables_are_those_of_the_committed_measurements(name):
+    bench = Path(__file__).parents[1] / "results" / "bench"
+    for path in bench.glob(f"{name}*.json"):
+        assert path.with_suffix(".md").read_text() == markdown(load(name), json.loads(path.read_text()))
+
+
+def test_memory_is_measured_in_a_process_of_its_own():
     small = peak_memory("recurrent", "torch.nn.RNN (relu)", {"B": 16, "N": 64, "T": 100}, 1)
     large = peak_memory("recurrent", "torch.nn.RNN (relu)", {"B": 64, "N": 64, "T": 1000}, 1)
     assert small is not None and large is not None
@@ -78,15 +110,15 @@ def test_memory_is_weighed_in_a_process_of_its_own():
 
 def test_mistakes(seqbench):
     with pytest.raises(UserError):
-        find("recurent")
+        suites_of("recurent")
     assert seqbench("bench", "recurent") == (
         2,
         "",
-        "seqbench: There is no suite 'recurent'; there are recurrent, gated, kronecker, language_model, output_layer, "
-        "token_stream, equilibrium, optimizer, language.\n",
+        "seqbench: There is no suite 'recurent' (did you mean recurrent?); there are equilibrium, gated, kronecker, "
+        "language, language_model, optimizer, output_layer, recurrent, token_stream.\n",
     )
-    code, _, said = seqbench("bench", "rounds=-1")
-    assert (code, said) == (
+    code, _, errors = seqbench("bench", "rounds=-1")
+    assert (code, errors) == (
         2,
         "seqbench: bench takes rounds=, threads= (positive integers) and results_dir=, not rounds=-1.\n",
     )

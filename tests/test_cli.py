@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock
 from said import run_id
 
-from seqbench.bench.run import GROUPS
+from seqbench.bench.catalog import names
 from seqbench.cli import COMMANDS
 from seqbench.commands.evaluate import ACCEPTED
 from seqbench.config.compose import options
@@ -42,7 +42,7 @@ def test_train_skip_show_eval_and_list(seqbench, tmp_path):
     config.write_text(whole.replace("  vocab_chunk: null\n", ""))  # as a version without it saved it
     assert len(config.read_text()) < len(whole)
     assert seqbench("eval", f"run={name}")[1] == said
-    assert f"run {name}  copy/scornn  seed 0        4 steps  accuracy " in seqbench("list")[1]
+    assert re.search(rf"^{name}  copy/scornn +0 +4  accuracy ", seqbench("list")[1], re.MULTILINE)
     code, _, errors = seqbench("eval", f"run={name}", "split=tset")
     assert (code, errors) == (2, "seqbench: split is one of train, valid, test, not 'tset' (did you mean test?).\n")
     code, _, errors = seqbench("eval", f"run={name}", "evaluation=dynamic")
@@ -206,6 +206,7 @@ def test_completion():
     ]  # Hydra's are one level deep
     assert ask("seqbench tables ptb_word_d") == ["ptb_word_deq"]
     assert ask("seqbench bench opt") == ["optimizer"]
+    assert ask("seqbench list mod") == ["models"]
     kept = next((ROOT / "results" / "runs").glob("*.json")).stem
     assert ask(f"seqbench eval run={kept}") == [f"run={kept}"]
 
@@ -266,7 +267,7 @@ def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tm
 
 
 def test_a_commands_help_names_what_it_takes(seqbench):
-    named = {"eval": [*ACCEPTED, *options("evaluation")], "bench": [*GROUPS, "rounds", "threads"], "show": ["--row"]}
+    named = {"eval": [*ACCEPTED, *options("evaluation")], "bench": [*names(), "rounds", "threads"], "show": ["--row"]}
     for command in COMMANDS:
         code, said, errors = seqbench(command, "--help")
         assert code == 0, errors

@@ -1,10 +1,14 @@
 """Every YAML composes, and its keys are exactly its constructor's arguments."""
 
+import functools
+
 import pytest
+import yaml
 
 from seqbench.config.check import check
 from seqbench.config.compose import composed, groups, options
 from seqbench.config.identity import run_id
+from seqbench.config.schema import folder
 from seqbench.config.targets import KINDS, PLUGGABLE, signature_of
 from seqbench.errors import ConfigError
 
@@ -25,13 +29,41 @@ def test_every_option_composes(group, name):
     check(composed([f"{group}={name}"]))
 
 
+PLACES = {  # of a node of each kind that no section is of: a model that has one, and where
+    "norm": ("transformer", "model.norm"),
+    "equilibrium": ("deq_transformer", "model.equilibrium"),
+    "solver": ("deq_transformer", "model.equilibrium.forward"),
+}
+INNER = [(kind, name) for kind in PLACES for name in options(kind)]
+
+
+def test_each_kind_has_a_place():
+    assert KINDS.keys() - set(PLUGGABLE) == PLACES.keys()
+
+
+@pytest.mark.parametrize(("kind", "name"), INNER)
+def test_keys_of_a_node_within_are_the_constructors(kind, name):
+    model, place = PLACES[kind]
+    config = composed([f"model={model}", f"{kind}@{place}={name}"])
+    check(config)
+    node = functools.reduce(dict.__getitem__, place.split(".")[1:], config.model)
+    assert set(node) == {"_target_", *signature_of(kind, node["_target_"])[0]} - KINDS[kind].derived
+
+
+@pytest.mark.parametrize("group", ["model", *PLACES])
+def test_one_yaml_a_class_named_as_its_module(group):
+    """Presets are experiments."""
+    targets = {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (folder() / group).iterdir()}
+    assert {name: target.split(".")[-2] for name, target in targets.items()} == {name: name for name in targets}
+
+
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_composes(name):
     check(composed([f"experiment={name}"]))
 
 
 def test_groups_are_known():
-    assert set(groups()) == {*PLUGGABLE, "log", "experiment"}
+    assert set(groups()) == {*KINDS, "log", "experiment"}
 
 
 def test_run_id_ignores_paths_and_counts_and_sees_hyperparameters():

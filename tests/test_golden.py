@@ -17,7 +17,8 @@ FILE = Path(__file__).with_name("golden_losses.json")
 COMMON = ["train.max_epochs=null", "train.max_steps=5", "log.every=1", "train.threads=1", "train.device=cpu"]
 SYNTHETIC = ["task.train_size=100", "task.valid_size=20", "task.test_size=20", "task.batch_size=20"]
 # a stop that another machine's rounding moves by a step changes little at this tolerance
-EXACT = ["model.forward_tolerance=1e-6", "model.backward_tolerance=1e-6", "model.pretrain_steps=2"]
+EXACT = [f"model.equilibrium.{way}.tolerance=1e-6" for way in ("forward", "backward")]
+EXACT.append("model.equilibrium.pretrain_steps=2")
 RUNS = {  # without dropout, whose masks other machines draw otherwise
     "copy-scornn": ["experiment=copy_t1000/scornn", "task.delay=50", *SYNTHETIC],
     "copy-kru": [
@@ -33,8 +34,8 @@ RUNS = {  # without dropout, whose masks other machines draw otherwise
     "copy-gru-adafactor": ["model=gru", "model.hidden_size=32", "optimizer=adafactor", "task.delay=50", *SYNTHETIC],
     "copy-deq_transformer": ["experiment=copy_t400/deq_transformer", "task.delay=50", *EXACT, *SYNTHETIC],
     "copy-deq_trellisnet": [
-        *["model=deq_trellisnet", "model.hidden_size=16", "model.jacobian_weight=0.5", "model.init_std=0.1"],
-        *["optimizer=adam", "task.delay=50", *EXACT, *SYNTHETIC],
+        *["model=deq_trellisnet", "model.hidden_size=16", "model.init_std=0.1"],
+        *["model.equilibrium.jacobian_weight=0.5", "optimizer=adam", "task.delay=50", *EXACT, *SYNTHETIC],
     ],
     "copy-weight_tied_transformer": ["model=weight_tied_transformer", "model.d_model=16", "task.delay=50", *SYNTHETIC],
     "copy-trellisnet": ["model=trellisnet", "model.hidden_size=16", "task.delay=50", *SYNTHETIC],

@@ -52,7 +52,7 @@ COMMAND_LINE = [
     ("train train.threads=1000000000000", "train.threads is at most 4,096, not 1000000000000."),
     (
         "train model=lstm model.dropout=0.5",
-        "model: dropout=0.5 acts between layers; on the only one network.dropout_output acts.",
+        "model: dropout=0.5 applies between layers and there is only one; use network.dropout_output.",
     ),
     ("train model=gru model.init=glorot model.init_range=1", "model: init_range=1 is for init=uniform, not glorot."),
     ("trian", "There is no command 'trian'; did you mean train?"),
@@ -160,7 +160,7 @@ COMMAND_LINE = [
     ),
     ("train head=adaptive", "head: cutoffs must rise and be below the number of words, 9, not [2000, 8000]."),
     ("train head.vocab_chunk=3 head.target_chunk=3", "head: one of vocab_chunk and target_chunk is null."),
-    ("train head.vocab_chunk=0", "head: vocab_chunk is at least 1, or null, not 0."),
+    ("train head.vocab_chunk=0", "head.vocab_chunk is at least 1, or null, not 0."),
     ("show run=abc", "No run in outputs begins with 'abc'; there is none."),
     ("tables", "There is no results/tables.yaml; name the folder of tables.yaml and runs/ as results_dir=."),
     ("prepare task=ptb_wrd", "task=ptb_wrd does not exist; did you mean ptb_word?"),

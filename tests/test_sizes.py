@@ -22,7 +22,7 @@ SIZES = {
     "ptb_word/lstm_large": (10_000, 66.0),
     "ptb_word/awd_lstm": (10_000, 24.2),
     "ptb_word/deq_trellisnet": (10_000, 24.2),
-    "wikitext103/gcnn_14": (267_735, 229),
+    "wikitext103/gated_cnn/gcnn_14": (267_735, 229),
     "wikitext103/deq_transformer_small": (267_735, 138),
     "wikitext103/deq_transformer_medium": (267_735, 97.7),  # 98 in the paper of 2021
 }
@@ -41,7 +41,7 @@ def test_an_experiments_parameters(name):
 @pytest.fixture
 def every_word(tmp_path, monkeypatch) -> None:
     """WikiText-103 is a text, in tmp_path, that has each of its 267,735 words once."""
-    words = ["<unk>", *(f"word{rank}" for rank in range(SIZES["wikitext103/gcnn_14"][0] - 2))]  # and <eos>
+    words = ["<unk>", *(f"word{rank}" for rank in range(SIZES["wikitext103/gated_cnn/gcnn_14"][0] - 2))]  # and <eos>
     lines = {"train": [words[first : first + 40] for first in range(0, len(words), 40)]}
     lines |= {split: [words[:9]] * 10 for split in ("valid", "test")}
     splits = {}
@@ -59,7 +59,7 @@ def test_a_model_of_the_published_size_trains(name, tmp_path):
     """Two steps on windows of few tokens, an equilibrium model's second with its solver."""
     settings = ["task.batch_size=2", "task.bptt=20", "train.max_steps=2", "train.eval_every=2", "train.threads=1"]
     if "/deq_" in name:
-        settings.append("model.pretrain_steps=1")
+        settings.append("model.equilibrium.pretrain_steps=1")
     places = [f"{place}={tmp_path}" for place in ("data_dir", "output_dir", "results_dir")]
     config = composed([f"experiment={name}", *settings, *places])
     record = train(config, World(config.train))

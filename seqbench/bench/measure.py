@@ -1,4 +1,4 @@
-"""Measuring so that one can trust the ratios: contestants take turns in one process, memory is weighed in fresh ones.
+"""Measuring time and memory: contestants alternate in one process, and peak memory is read in a fresh one.
 
 A machine's speed drifts by a third within minutes, so times from different minutes are not compared: in each round
 every contestant runs once, in an order that is reversed every other round, and a ratio is the median of the rounds'
@@ -18,7 +18,12 @@ from pathlib import Path
 
 import torch
 
+from seqbench.bench.catalog import load
 from seqbench.bench.suite import Shape
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def alternate(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
@@ -38,24 +43,22 @@ def alternate(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str,
 
 def ratio(seconds: list[float], base: list[float]) -> dict[str, float]:
     """Of two contestants' times, round by round: median, smallest and largest."""
-    ratios = [one / other for one, other in zip(seconds, base, strict=True)]
+    ratios = [measured / reference for measured, reference in zip(seconds, base, strict=True)]
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
 def peak_memory(suite: str, contestant: str, shape: Shape, threads: int) -> float | None:
-    """MiB that one step takes beyond what was there before it, in a process of its own; None where that failed."""
+    """MiB that one step adds to what was allocated before, in a process of its own; None where that one failed."""
     code = "import sys; from seqbench.bench.measure import weigh; weigh(*sys.argv[1:])"
     arguments = [suite, contestant, str(threads), *[f"{name}={value}" for name, value in shape.items()]]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
-    return float(done.stdout.split()[-1]) if done.returncode == 0 else None
+    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    return float(child.stdout.split()[-1]) if child.returncode == 0 else None
 
 
 def weigh(suite: str, contestant: str, threads: str, *shape: str) -> None:
     """The child of `peak_memory`: prints MiB. Buffers that a step leaves for the next one count."""
-    from seqbench.bench.run import load
-
     torch.set_num_threads(int(threads))
-    (chosen,) = [one for one in load(suite).contestants if one.name == contestant]
+    (chosen,) = [entrant for entrant in load(suite).contestants if entrant.name == contestant]
     sizes = {name: int(value) for name, value in (setting.split("=") for setting in shape)}
     chosen.build(**{**sizes, **load(suite).smaller})()  # libraries and kernels are loaded
     step = chosen.build(**sizes)

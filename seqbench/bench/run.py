@@ -1,11 +1,11 @@
-"""Running a suite and writing what came out: results/bench/<suite>.json and .md."""
+"""Running a suite and writing the measurements: results/bench/<suite>.json and .md."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import platform
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,57 +13,37 @@ import torch
 
 from seqbench.bench.measure import alternate, peak_memory, ratio
 from seqbench.bench.suite import Suite
-from seqbench.errors import UserError
-
-GROUPS = {  # what can be asked for -> its suites, a module each
-    "recurrent": ["recurrent", "gated"],
-    "kronecker": ["kronecker"],
-    "language": ["language_model", "output_layer", "token_stream"],
-    "equilibrium": ["equilibrium"],
-    "optimizer": ["optimizer"],
-}
 
 
-def names() -> list[str]:
-    """What can be asked for: each suite, and each group of them."""
-    return list(dict.fromkeys([*(suite for suites in GROUPS.values() for suite in suites), *GROUPS]))
-
-
-def find(name: str) -> list[Suite]:
-    """The suites of a group, or one of them."""
-    if name not in names():
-        raise UserError(f"There is no suite '{name}'; there are {', '.join(names())}.")
-    return [load(suite) for suite in GROUPS.get(name, [name])]
-
-
-def load(name: str) -> Suite:
-    return importlib.import_module(f"seqbench.bench.{name}").SUITE
-
-
-def run(suite: Suite, rounds: int, threads: int, say=print) -> dict[str, Any]:
-    """Time and weigh every contestant at every shape."""
+def run(suite: Suite, rounds: int, threads: int, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure the time and the memory of every contestant at every shape."""
     torch.set_num_threads(threads)
     results = []
     for shape in suite.shapes:
         say(f"{suite.name}: {_text(shape)}")
-        steps = {one.name: one.build(**shape) for one in suite.contestants}
+        steps = {contestant.name: contestant.build(**shape) for contestant in suite.contestants}
         seconds = alternate(steps, rounds)
-        kept = {one.name: one.kept(steps[one.name]) for one in suite.contestants if one.kept}
+        state_mib = {
+            contestant.name: contestant.state_mib(steps[contestant.name])
+            for contestant in suite.contestants
+            if contestant.state_mib
+        }
         steps.clear()
         rows = []
-        for one in suite.contestants:
-            times = seconds[one.name]
-            middle, times_ours = statistics.median(times), ratio(times, seconds[suite.ours])
-            row = {
-                "name": one.name,
-                "milliseconds": round(middle * 1e3, 2),
-                "times_ours": {key: round(value, 3) for key, value in times_ours.items()},
-                "tokens_per_second": round(suite.n_tokens(**shape) / middle) if one.trains else None,
-                "peak_mib": peak_memory(suite.name, one.name, shape, threads) if one.trains else None,
-                **({"kept_mib": round(kept[one.name], 3)} if one.name in kept else {}),
+        for contestant in suite.contestants:
+            name, median = contestant.name, statistics.median(seconds[contestant.name])
+            relative = ratio(seconds[name], seconds[suite.ours])
+            row: dict[str, Any] = {
+                "name": name,
+                "milliseconds": round(median * 1e3, 2),
+                "times_ours": {key: round(value, 3) for key, value in relative.items()},
+                "tokens_per_second": round(suite.n_tokens(**shape) / median) if contestant.trains else None,
+                "peak_mib": peak_memory(suite.name, name, shape, threads) if contestant.trains else None,
             }
+            if name in state_mib:
+                row["kept_mib"] = round(state_mib[name], 3)
             rows.append(row)
-            say(f"  {one.name:32} {row['milliseconds']:10.1f} ms  {times_ours['median']:6.2f} x")
+            say(f"  {name:32} {row['milliseconds']:10.1f} ms  {relative['median']:6.2f} x")
         results.append({"shape": shape, "rows": rows})
     return {
         "suite": suite.name,
@@ -75,41 +55,43 @@ def run(suite: Suite, rounds: int, threads: int, say=print) -> dict[str, Any]:
     }
 
 
-def write(suite: Suite, found: dict[str, Any], folder: Path) -> list[Path]:
+def write(suite: Suite, measurements: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{suite.name}.json", folder / f"{suite.name}.md"]
-    paths[0].write_text(json.dumps(found, indent=2) + "\n")
-    paths[1].write_text(markdown(suite, found))
+    paths[0].write_text(json.dumps(measurements, indent=2) + "\n")
+    paths[1].write_text(markdown(suite, measurements))
     return paths
 
 
-def markdown(suite: Suite, found: dict[str, Any]) -> str:
+def markdown(suite: Suite, measurements: dict[str, Any]) -> str:
+    threads = measurements["threads"]
     lines = [
         "<!-- Written by `seqbench bench`. -->",
         "",
         f"# {suite.title}",
         "",
-        f"{suite.note} {found['rounds']} rounds in turns, {found['threads']} thread(s) on all sides; milliseconds are "
-        f"medians, ratios (to {suite.ours}) medians of the rounds' with the smallest and largest. Peak memory is what "
-        "one step takes beyond parameters and data, in a process of its own.",
+        f"{suite.note} {measurements['rounds']} interleaved rounds, {threads} thread{'s' if threads > 1 else ''} for "
+        f"every contestant. Times are medians; ratios are medians over the rounds, with the smallest and the largest, "
+        f"relative to {suite.ours}. Peak memory is what one step adds to parameters and data, "
+        "measured in a process of its own.",
         "",
-        f"{found['device']}, torch {found['versions']['torch']}.",
+        f"{measurements['device']}, torch {measurements['versions']['torch']}.",
     ]
-    for result in found["results"]:
-        keeps = any("kept_mib" in row for row in result["rows"])
+    for result in measurements["results"]:
+        has_state = any("kept_mib" in row for row in result["rows"])
         lines += [
             "",
             f"## {_text(result['shape'])}",
             "",
-            f"| | ms | times ours | {suite.counts}/s | peak MiB |{' state MiB |' if keeps else ''}",
-            f"|:--|--:|--:|--:|--:|{'--:|' if keeps else ''}",
+            f"| | ms | relative to seqbench | {suite.counts}/s | peak MiB |{' state MiB |' if has_state else ''}",
+            f"|:--|--:|--:|--:|--:|{'--:|' if has_state else ''}",
         ]
         for row in result["rows"]:
-            times = row["times_ours"]
-            spread = f"{times['median']:.2f} [{times['min']:.2f}, {times['max']:.2f}]"
+            relative = row["times_ours"]
+            spread = f"{relative['median']:.2f} [{relative['min']:.2f}, {relative['max']:.2f}]"
             tokens = "" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:,}"
             peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.{0 if row['peak_mib'] >= 10 else 1}f}"
-            state = f" {row['kept_mib']:.2f} |" if "kept_mib" in row else " |" if keeps else ""
+            state = f" {row['kept_mib']:.2f} |" if "kept_mib" in row else " |" if has_state else ""
             lines.append(f"| {row['name']} | {row['milliseconds']:.1f} | {spread} | {tokens} | {peak} |{state}")
     return "\n".join(lines) + "\n"
 

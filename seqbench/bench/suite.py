@@ -1,4 +1,4 @@
-"""What a benchmark is: contestants that do the same work at some shapes, timed in turns and weighed apart."""
+"""What a benchmark is: contestants that do the same work at some shapes, timed in alternation."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ Shape = dict[str, int]
 
 @dataclass(frozen=True)
 class Contestant:
-    """`build(**shape)` makes a step: a function that does the work once. `trains` says whether its work is that of a
-    whole training step (a floor's is not). `kept` says how many MiB such a step keeps for the next one."""
+    """`build(**shape)` makes a step: a function that does the work once. `trains` is false where that is less than a
+    whole training step, as a floor's is. `state_mib(step)` is the memory that a step keeps for the next one."""
 
     name: str
     build: Callable[..., Callable[[], None]]
     trains: bool = True
-    kept: Callable[[Callable[[], None]], float] | None = None
+    state_mib: Callable[[Callable[[], None]], float] | None = None
 
 
 @dataclass(frozen=True)
 class Suite:
-    """`ours` names a contestant: the table gives the ratio of each to it. `n_tokens(**shape)` are the tokens of one
-    step, or whatever else `counts` names."""
+    """`ours` names the contestant that the others are compared with. `n_tokens(**shape)` is how many tokens one step
+    processes, or how many of whatever `counts` names."""
 
     name: str
     title: str

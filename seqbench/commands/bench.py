@@ -1,4 +1,4 @@
-"""`seqbench bench`: speed and memory beside what a user would pick instead."""
+"""`seqbench bench`: speed and memory, compared with what a user would pick instead."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ DEFAULTS = {"rounds": 7, "threads": 1}
 
 
 def bench(arguments: list[str]) -> None:
-    """The contestants take turns in one process; <name>.json and <name>.md are written to results/bench.
+    """The contestants run alternately in one process; <suite>.json and <suite>.md are written to results/bench.
 
-    <name> ...                         recurrent, kronecker, language, equilibrium, optimizer, or a suite; none: all
-    rounds=7 threads=1                 how often each is timed, and with how many threads
-    results_dir=results
+    <name> ...                         recurrent (with gated), kronecker, language (language_model, output_layer and
+                                       token_stream), equilibrium, optimizer; without a name, all suites
+    rounds=7 threads=1                 how often each contestant is timed, and with how many threads
+    results_dir=results                the folder of bench/
     """
-    from seqbench.bench.run import GROUPS, find, run, write
+    from seqbench.bench.catalog import load, suite_names, suites_of
+    from seqbench.bench.run import run, write
 
     numbers, results = dict(DEFAULTS), Path("results")
     names = [argument for argument in arguments if "=" not in argument]
@@ -30,7 +32,7 @@ def bench(arguments: list[str]) -> None:
             numbers[key] = int(value)
         else:
             raise UserError(f"bench takes rounds=, threads= (positive integers) and results_dir=, not {argument}.")
-    suites = [suite for name in names or GROUPS for suite in find(name)]
+    suites = [suite for name in names for suite in suites_of(name)] or [load(name) for name in suite_names()]
     for suite in suites:
-        for path in write(suite, run(suite, **numbers), results / "bench"):
+        for path in write(suite, run(suite, numbers["rounds"], numbers["threads"]), results / "bench"):
             print(path)

@@ -1,4 +1,4 @@
-"""Tab completion: Hydra's, with our subcommand in front, and what Hydra does not know of: experiments, runs, tables."""
+"""Tab completion: Hydra's behind the name of a command, and what Hydra does not know: runs, tables, kinds, suites."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from pathlib import Path
 import hydra
 
 from seqbench.cli import COMMANDS
+from seqbench.commands.list import plurals
 from seqbench.config import schema as configs
 from seqbench.config.compose import options
 from seqbench.errors import UserError, stopped
 from seqbench.report.declaration import read_declaration
+from seqbench.report.places import Places
 
 SHELLS = ("bash", "zsh", "fish")
-ASKED = [f"{verb}={shell}" for verb in ("install", "uninstall", "query") for shell in SHELLS]
+REQUESTS = [f"{verb}={shell}" for verb in ("install", "uninstall", "query") for shell in SHELLS]
 
 
 def complete(arguments: list[str]) -> None:
     """Answer `-sc install=bash|zsh|fish`, `uninstall=`, and the shell's `query=`."""
-    if len(arguments) != 2 or arguments[1] not in ASKED:
+    if len(arguments) != 2 or arguments[1] not in REQUESTS:
         sys.exit(stopped(f"-sc takes install=<shell> or uninstall=<shell>, of {', '.join(SHELLS)}.", 2))
     line = os.environ.get("COMP_LINE", "")
     if arguments[1].startswith("query="):
         words = line.split(" ")
-        ours = _ours(words[1:])
-        if ours is not None:
-            print("\n".join(name for name in ours if name.startswith(words[-1] if len(words) > 1 else "")))
+        candidates = _candidates(words[1:])
+        if candidates is not None:
+            print("\n".join(name for name in candidates if name.startswith(words[-1] if len(words) > 1 else "")))
             return
         cut = " ".join([words[0], *words[2:]])
         os.environ["COMP_POINT"] = str(int(os.environ.get("COMP_POINT", len(line))) - (len(line) - len(cut)))
@@ -37,8 +39,8 @@ def complete(arguments: list[str]) -> None:
     hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(lambda config: None)()
 
 
-def _ours(words: list[str]) -> list[str] | None:
-    """What may stand for the last of the words after `seqbench`; None where Hydra knows."""
+def _candidates(words: list[str]) -> list[str] | None:
+    """The candidates for the last of the words after `seqbench`; None where Hydra knows them."""
     if len(words) <= 1:
         return list(COMMANDS)
     key, equals, _ = words[-1].partition("=")
@@ -48,24 +50,26 @@ def _ours(words: list[str]) -> list[str] | None:
         return [f"run={name}" for name in _runs()]
     if words[0] in ("tables", "plots") and not equals:
         return _tables()
+    if words[0] == "list" and not equals:
+        return list(plurals())
     if words[0] == "bench":
-        from seqbench.bench.run import names
+        from seqbench.bench.catalog import names
 
         return names()
     return None
 
 
 def _runs() -> list[str]:
-    """Those of the default folders."""
+    """The ids of the runs in the default folders."""
     config = configs.Config()
-    kept = Path(config.results_dir).glob("runs/*.json")
+    records = Places(config).runs.glob("*.json")
     return sorted(
-        {path.stem for path in kept} | {path.parent.name for path in Path(config.output_dir).glob("*/config.yaml")}
+        {path.stem for path in records} | {path.parent.name for path in Path(config.output_dir).glob("*/config.yaml")}
     )
 
 
 def _tables() -> list[str]:
     try:
-        return list(read_declaration(Path(configs.Config().results_dir) / "tables.yaml"))
+        return list(read_declaration(Places(configs.Config()).declaration))
     except UserError:
         return []

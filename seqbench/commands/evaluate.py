@@ -11,9 +11,11 @@ from typing import Any
 from seqbench.commands.stored import PLACES, read
 from seqbench.config.check import check
 from seqbench.config.schema import Config
-from seqbench.config.targets import class_of
+from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError, UserError
-from seqbench.report.evaluations import EVALUATIONS, merged
+from seqbench.report.evaluations import PLAIN, merged, name_of
+from seqbench.report.places import Places
+from seqbench.report.record import read_content
 
 ACCEPTED = ("evaluation", "split", *PLACES, "train.device", "train.threads")
 
@@ -31,13 +33,13 @@ def evaluate(arguments: list[str]) -> None:
     config, folder = read("eval", arguments, ACCEPTED, always)
     config.train.nproc = 1
     check(config)
-    ledger = Path(config.results_dir) / "runs"
-    ledger.mkdir(parents=True, exist_ok=True)  # or what has been measured might have nowhere to go
+    places = Places(config)
+    places.require_writable()  # or what has been measured might have nowhere to go
     found, lines = _measured(config, folder, config.split)
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     for name, numbered in lines.items():
         _write_lines(folder / f"{name}.{config.split}.txt", numbered)
-    _keep(config, folder, config.split, found, ledger)
+    _keep(config, folder, config.split, found, places.runs)
 
 
 def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[str, dict[int, str]]]:
@@ -83,9 +85,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
 
 def _write_lines(path: Path, numbered: dict[int, str]) -> None:
     """The lines in the order of their numbers, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{line}\n" for _, line in sorted(numbered.items())), encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_whole(path, "".join(f"{line}\n" for _, line in sorted(numbered.items())))
 
 
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledger: Path) -> None:
@@ -93,12 +93,12 @@ def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledge
     other settings."""
     from seqbench.engine.record import keep_record, with_evaluations
 
-    path, name = folder / "record.json", class_of(config.evaluation)
-    if name not in EVALUATIONS:
+    path, name = folder / "record.json", name_of(config.evaluation)
+    if name == PLAIN:
         return
     if not path.exists():
         print(f"Run {folder.name} has not finished: no record keeps this.", file=sys.stderr)
         return
-    record = with_evaluations(json.loads(path.read_text()), ledger)
+    record = with_evaluations(read_content(path), ledger)
     record["evaluations"] = merged(record.get("evaluations", {}), {name: {split: [found]}})
     keep_record(record, folder, ledger)

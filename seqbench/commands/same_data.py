@@ -5,15 +5,16 @@ A run's id holds no checksum of its data, so where these are not pinned the id d
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from seqbench.config.identity import run_id
 from seqbench.config.schema import Config
 from seqbench.config.targets import class_at
+from seqbench.contracts.task_version import same_data
 from seqbench.errors import ConfigError, UserError
-from seqbench.report.ledger import same_data
+from seqbench.report.places import Places
+from seqbench.report.record import read_content
 
 
 def require_its_data(config: Config, record: dict[str, Any]) -> None:
@@ -54,16 +55,13 @@ def _recorded(config: Config) -> dict[str, Any] | None:
     if not hasattr(class_at("task", config.task["_target_"]), "at_hand"):
         return None
     try:
-        version = json.loads(_path(config).read_text())["task_version"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_content(_path(config))["task_version"]
+    except UserError:
         return None
-    return version if isinstance(version, dict) else None
 
 
 def _path(config: Config) -> Path:
-    from seqbench.engine.run import ledger
-
-    return ledger(config) / f"{run_id(config)}.json"
+    return Places(config).record(run_id(config))
 
 
 def _version(config: Config, at_hand: bool) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from seqbench.config.compat import fill_defaults
 from seqbench.config.compose import composed
 from seqbench.config.schema import Config, load
 from seqbench.errors import ConfigError, UserError, did_you_mean
+from seqbench.report.places import Places
 
 PLACES = ("output_dir", "results_dir", "data_dir", "source")
 
@@ -42,7 +43,7 @@ def find(config: Config) -> Path:
     found = [name for name in known if name.startswith(config.run)]
     if len(found) > 1:
         raise UserError(f"Several runs in {root} begin with '{config.run}': {', '.join(found)}.")
-    if not found and list((Path(config.results_dir) / "runs").glob(f"{config.run}*.json")):
+    if not found and list(Places(config).runs.glob(f"{config.run}*.json")):
         raise UserError(f"The ledger has run {config.run}, but {root} has not its weights: train it here first.")
     if not found:
         near = get_close_matches(config.run, known, n=3, cutoff=0.0)  # of hundreds, maybe

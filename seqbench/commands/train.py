@@ -18,24 +18,39 @@ from seqbench.config.check import check
 from seqbench.config.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
 from seqbench.config.identity import run_id
 from seqbench.config.schema import Config
-from seqbench.config.targets import class_of
-from seqbench.errors import ConfigError, RunError, UserError, stopped
-from seqbench.report.ledger import said
+from seqbench.contracts.metrics import in_one_line
+from seqbench.errors import BusyError, ConfigError, RunError, UserError, stopped
+from seqbench.report.evaluations import PLAIN, name_of
+from seqbench.report.places import Places
 
 RESUMED = (*PLACES, "train.device", "train.threads", "train.nproc")
-PLAIN = "static"  # what training selects by and a record's metrics come from: a run's id holds no evaluation's settings
 
 
 def train(arguments: list[str]) -> None:
     """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help; or resume `run=<id>`."""
     if any(argument.startswith("run=") for argument in arguments):
         return _resume(arguments)
+    busy: list[Config] = []
+    try:
+        _compose_and_run(arguments, busy)
+    except (UserError, RunError):
+        _come_back(busy)
+        raise
+    return _come_back(busy)
+
+
+def _compose_and_run(arguments: list[str], busy: list[Config]) -> None:
+    """`busy` is filled with the jobs of a sweep that another process has."""
+
+    def job(node: DictConfig) -> None:
+        _job(node, busy)
+
     configs.register()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
     settings = [one for one in arguments if one.startswith("~") or ("=" in one and not one.startswith("-"))]
     sys.argv = ["seqbench train", *(one for one in arguments if one not in settings), *settings]  # Hydra's come first
     try:
-        hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(_job)()
+        hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(job)()
     except BrokenPipeError:  # `--cfg job | head`
         raise
     except ERRORS as error:
@@ -62,7 +77,7 @@ def _resume(arguments: list[str]) -> None:
     run(config, isolated=False)
 
 
-def _job(node: DictConfig) -> None:
+def _job(node: DictConfig, busy: list[Config]) -> None:
     """One job. Errors leave as `SystemExit`, which Hydra lets through without a word of its own; in a sweep, a run that
     cannot go on leaves the others their turn."""
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -75,8 +90,10 @@ def _job(node: DictConfig) -> None:
         config.experiment = choices.get("experiment")
         _say_what_is_kept(config)
         check(config)
-        run(config, isolated=sweeping)
+        _run_or_leave_for_later(config, sweeping, busy)
     except BrokenPipeError:
+        if sweeping:
+            raise KeyboardInterrupt("Standard output was closed; the same command goes on with the sweep.") from None
         raise
     except ERRORS as error:
         _stop(explained(error, HydraConfig.get().overrides.task, sweeps=True), 2, sweeping)
@@ -84,6 +101,30 @@ def _job(node: DictConfig) -> None:
         _stop(error, 2, sweeping)
     except RunError as error:
         _stop(error, 1, sweeping)
+
+
+def _run_or_leave_for_later(config: Config, sweeping: bool, busy: list[Config]) -> None:
+    try:
+        run(config, isolated=sweeping)
+    except BusyError:
+        if not sweeping or "BasicLauncher" not in HydraConfig.get().launcher["_target_"]:
+            raise  # a job of another launcher has its own `busy`, which nobody comes back to
+        print(f"Another process is running {run_id(config)}; this sweep comes back to it at its end.", flush=True)
+        busy.append(config)
+
+
+def _come_back(busy: list[Config]) -> None:
+    """To the jobs that another process had: it may have finished them, or died."""
+    from seqbench.engine.run import wait_for
+
+    while busy:
+        print(f"Waiting for run {run_id(busy[0])}, which another process may still be running.", flush=True)
+        wait_for(busy[0])
+        try:
+            run(busy[0], isolated=True)
+        except BusyError:  # taken by another again
+            continue
+        busy.pop(0)
 
 
 def _say_what_is_kept(config: Config) -> None:
@@ -107,17 +148,16 @@ def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
 def run(config: Config, isolated: bool) -> dict[str, Any] | None:
     """Train unless it has been done; the record, None in a process that torchrun started beside the first. `isolated`:
     in a process of its own, as a sweep's jobs must be, whose memory figures and caches would otherwise mix."""
-    from seqbench.engine.run import finished, ledger
-    from seqbench.report.ledger import write_record
+    from seqbench.engine.record import restore_in_ledger
+    from seqbench.engine.run import finished
 
-    record, name = finished(config), class_of(config.evaluation)
+    record, name = finished(config), name_of(config.evaluation)
     if record is not None and not config.force:
         require_its_data(config, record)
         print(f"Run {run_id(config)} has finished; force=true runs it again.")
         if name != PLAIN:
             print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
-        if not (ledger(config) / f"{run_id(config)}.json").exists():
-            write_record(record, ledger(config))
+        restore_in_ledger(record, Places(config), print)
     elif name != PLAIN:
         raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
     else:
@@ -133,19 +173,26 @@ def _run_now(config: Config, isolated: bool) -> dict[str, Any] | None:
         from seqbench.engine.worker import run_in_processes
 
         return run_in_processes(config)
-    from seqbench.engine.distributed import World
+    from seqbench.engine.distributed import World, lost_peer
     from seqbench.engine.run import train as train_here
 
     world = World(config.train)
-    record = train_here(config, world)
-    world.close()
+    try:
+        record = train_here(config, world)
+        world.close()
+    except RuntimeError as error:
+        if world.size == 1 or not lost_peer(error):
+            raise
+        stopped("Another process was lost; the last checkpoint is kept, and the same command resumes.", 1)
+        sys.stdout.flush()
+        os._exit(1)  # what waits for the others in a collective would abort the process as Python takes it down
     return record
 
 
 def summary(record: dict[str, Any]) -> str:
     """The end of a run in two lines: what was reached, and what a model without memory reaches."""
     metrics = record["metrics"]
-    lines = [f"Test of run {record['run_id']} at step {record['selected_step']}: {said(metrics['test'])}"]
+    lines = [f"Test of run {record['run_id']} at step {record['selected_step']}: {in_one_line(metrics['test'])}"]
     if metrics["baseline"]:
-        lines.append(f"Memoryless baseline: {said(metrics['baseline'])}")
+        lines.append(f"Memoryless baseline: {in_one_line(metrics['baseline'])}")
     return "\n".join(lines)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_type_hints
 
-from seqbench.config.schema import Config
+from seqbench.config.schema import Config, NetworkConfig
 from seqbench.config.targets import PLUGGABLE, check_node, check_value
 from seqbench.errors import ConfigError, did_you_mean
 
@@ -25,8 +25,9 @@ def check(config: Config) -> None:
     """Raise `ConfigError` for whatever cannot be a run: unknown or missing arguments, wrong types, foreign targets."""
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
+    hints = get_type_hints(NetworkConfig, include_extras=True)
     for key, value in vars(config.network).items():
-        check_value(f"network.{key}", value)
+        check_value(f"network.{key}", value, hints[key])
     for path, allowed in CHOICES.items():
         value: Any = config
         for part in path.split("."):

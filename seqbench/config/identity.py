@@ -16,11 +16,10 @@ from typing import Any
 
 from seqbench.config.compat import first_edition
 from seqbench.config.schema import Config
-from seqbench.config.targets import RENAMED, class_at, signature_of
+from seqbench.config.targets import class_at, nested, signature_of, stable_target
 from seqbench.config.values import with_type
 
 IN_HASH = ("model", "task", "embedding", "head", "optimizer", "schedule", "network", "train", "seed")
-_FIRST_NAMES = {now: first for first, now in RENAMED.items()}
 MACHINE_SETTINGS = ("nproc", "device", "threads")  # of train
 
 
@@ -30,53 +29,48 @@ def hashed(config: Config, as_written: bool = False) -> dict[str, Any]:
     everything = asdict(config)
     sections = {name: everything[name] for name in IN_HASH}
     sections["train"] = _without(sections["train"], MACHINE_SETTINGS)
-    return {
+    canonical_sections = {
         name: canonical(name, section, as_written) if "_target_" in _keys(section) else section
-        for name, section in first_edition(sections).items()
+        for name, section in sections.items()
     }
+    return first_edition(canonical_sections)
 
 
-def canonical(name: str, node: Mapping[str, Any], as_written: bool = False) -> dict[str, Any]:
-    """A node of the section `name`, and the nodes within it, as they are hashed."""
+def canonical(kind: str, node: Mapping[str, Any], as_written: bool = False) -> dict[str, Any]:
+    """A node of some kind, and the nodes within it, in today's shape: classes named as `stable_target` has them,
+    numbers typed, settings of the machine left out."""
     target = node["_target_"]
-    settings = _settings(name, target, _without(node, ("_target_", "groups")), as_written)
-    if name == "optimizer":
+    settings = _settings(kind, target, _without(node, ("_target_", "groups")), as_written)
+    if kind == "optimizer":
         settings["groups"] = {
-            group: _group(name, node, own, as_written) for group, own in (node.get("groups") or {}).items()
+            group: _group(kind, node, own, as_written) for group, own in (node.get("groups") or {}).items()
         }
     return {"_target_": stable_target(target), **settings}
 
 
-def stable_target(target: str) -> str:
-    """A target by its first name and without the folder of its family: `seqbench.models.recurrent.lstm.LSTM` is
-    `seqbench.models.lstm.LSTM`. Module names are unique within a kind, which a test holds."""
-    target = _FIRST_NAMES.get(target, target)
-    package, *path = target.split(".")
-    return ".".join((package, path[0], *path[-2:])) if package == "seqbench" and len(path) > 3 else target
-
-
 def run_id(config: Config) -> str:
     """Twelve hexadecimal digits of the identity's SHA-256."""
-    return _digest(hashed(config))
+    return digest(hashed(config))
 
 
 def former_run_id(config: Config) -> str:
     """The id that the first edition gave this config, where its numbers are written in another type."""
-    return _digest(hashed(config, as_written=True))
+    return digest(hashed(config, as_written=True))
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def digest(identity: dict[str, Any]) -> str:
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _settings(name: str, target: str, settings: Mapping[str, Any], as_written: bool) -> dict[str, Any]:
-    signature, hints = signature_of(name, target)
-    machine = getattr(class_at(name, target), "machine_settings", ())
+def _settings(kind: str, target: str, settings: Mapping[str, Any], as_written: bool) -> dict[str, Any]:
+    signature, hints = signature_of(kind, target)
+    inner = nested(kind, target)
+    machine = getattr(class_at(kind, target), "machine_settings", ())
     result = {}
     for key, value in _without(settings, machine).items():
         if "_target_" in _keys(value):
-            result[key] = canonical(name, value, as_written)
+            result[key] = canonical(inner.get(key, kind), value, as_written)
         elif as_written or key not in signature:
             result[key] = value
         else:
@@ -84,10 +78,10 @@ def _settings(name: str, target: str, settings: Mapping[str, Any], as_written: b
     return result
 
 
-def _group(name: str, optimizer: Mapping[str, Any], settings: Mapping[str, Any], as_written: bool) -> dict[str, Any]:
+def _group(kind: str, optimizer: Mapping[str, Any], settings: Mapping[str, Any], as_written: bool) -> dict[str, Any]:
     """The settings that a group of parameters has for itself, which may name another optimizer."""
     target = settings.get("_target_", optimizer["_target_"])
-    result = _settings(name, target, _without(settings, ("_target_",)), as_written)
+    result = _settings(kind, target, _without(settings, ("_target_",)), as_written)
     return {"_target_": stable_target(target), **result} if "_target_" in settings else result
 
 

@@ -12,7 +12,7 @@ _TARGETS = {
     "one_hot": "seqbench.embeddings.one_hot.OneHot",
 }
 _KINDS = {target: kind for kind, target in _TARGETS.items()}
-_SETTINGS = {"d_embed": 200, "cutoffs": [], "div_value": 4.0, "init_range": None}  # and their defaults
+SETTINGS = {"d_embed": 200, "cutoffs": [], "div_value": 4.0, "init_range": None}  # and their defaults
 _OF_KIND = {"learned": ("d_embed", "init_range"), "adaptive": ("d_embed", "cutoffs", "div_value"), "one_hot": ()}
 _ONE_HOT_TASKS = ("copy", "adding")  # whose protocols feed tokens one-hot, or numbers: what "auto" stood for
 _LATER = {"pool": "none"}  # settings that the first edition had no word for, left out at their defaults
@@ -30,7 +30,7 @@ def first_network(sections: dict[str, Any]) -> dict[str, Any]:
     if kind is None:  # an embedding of later
         return {**rest, "network": network, "embedding": {"_target_": target, **embedding}}
     network["embedding"] = "auto" if kind == _usual(sections) else kind
-    return {**rest, "network": {**network, **{name: embedding.get(name, value) for name, value in _SETTINGS.items()}}}
+    return {**rest, "network": {**network, **{name: embedding.get(name, value) for name, value in SETTINGS.items()}}}
 
 
 def network_of_today(content: Any) -> Any:
@@ -40,7 +40,7 @@ def network_of_today(content: Any) -> Any:
     network = dict(content["network"])
     kind = network.pop("embedding", "auto")
     kind = _usual(content) if kind == "auto" else kind
-    settings = {name: network.pop(name, default) for name, default in _SETTINGS.items()}
+    settings = {name: network.pop(name, default) for name, default in SETTINGS.items()}
     if kind not in _TARGETS:
         return content
     node = {"_target_": _TARGETS[kind], **{name: settings[name] for name in _OF_KIND[kind]}}

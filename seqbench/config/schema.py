@@ -17,6 +17,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from seqbench.config.network_shape import network_of_today
+from seqbench.contracts.ranges import Dropout
 from seqbench.errors import ConfigError, did_you_mean
 
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
@@ -28,9 +29,9 @@ class NetworkConfig:
 
     tied: bool = False
     shared_embedding: bool = False
-    dropout_words: float = 0.0
-    dropout_input: float = 0.0
-    dropout_output: float = 0.0
+    dropout_words: Dropout = 0.0
+    dropout_input: Dropout = 0.0
+    dropout_output: Dropout = 0.0
     pool: str = "none"
 
 

@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from seqbench.config.compat_tasks import LANGUAGE_MODELING, former_corpus
 from seqbench.config.values import fault
+from seqbench.contracts.ranges import AtLeast
 from seqbench.errors import ConfigError, did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
@@ -63,10 +64,14 @@ KINDS = {
         frozenset({"max_steps", "steps_per_epoch"}),
     ),
     "evaluation": Kind(("seqbench.evaluation",), ("seqbench.contracts.evaluation.Evaluation",)),
+    "norm": Kind(("seqbench.models.cells.norm",), ("seqbench.contracts.norm.Norm",), frozenset({"d_input"})),
+    "equilibrium": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.fixed_point.FixedPoint",)),
+    "solver": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.solver.Solver",)),
 }
 RENAMED = {  # a class's name in the first edition -> its name now
     "seqbench.models.composed.Composed": "seqbench.models.translation.rnn_attention.RNNAttention",
 }
+_FIRST_NAMES = {now: first for first, now in RENAMED.items()}
 PLUGGABLE = ("model", "task", "embedding", "head", "optimizer", "schedule", "evaluation")  # sections of a config
 
 
@@ -118,7 +123,11 @@ def nested(kind: str, target: str, path: str = "") -> dict[str, str]:
 def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     """Parameters and type hints of a target's constructor."""
     cls = class_at(kind, target, path)
-    return dict(inspect.signature(cls).parameters), get_type_hints(cls.__init__, include_extras=True)
+    hints = get_type_hints(cls.__init__, include_extras=True)
+    if kind == "optimizer" and cls.__module__.startswith("torch."):  # whose hints say no ranges
+        rate = hints.get("lr")
+        hints |= {"lr": Annotated[rate, AtLeast(0)]} if rate else {}
+    return dict(inspect.signature(cls).parameters), hints
 
 
 def class_at(kind: str, target: Any, path: str = "") -> type:
@@ -166,6 +175,24 @@ def _load(path: str) -> type:
     return getattr(importlib.import_module(module), name)
 
 
+def kind_at(target: str, kind: str) -> str:
+    """The kind of a class within a section of some kind: the section's own, or that of a node within it."""
+    module, _, name = current_target(target).rpartition(".")
+    for other, place in KINDS.items():
+        within = any(module.startswith(f"{package}.") for package in place.packages if "cells" in package)
+        if within and issubclass(getattr(importlib.import_module(module), name), tuple(map(_load, place.bases))):
+            return other
+    return kind
+
+
+def stable_target(target: str) -> str:
+    """A target by its first name and without the folder of its family: `seqbench.models.recurrent.lstm.LSTM` is
+    `seqbench.models.lstm.LSTM`. Module names are unique within a kind, which a test holds."""
+    target = _FIRST_NAMES.get(target, target)
+    package, *path = target.split(".")
+    return ".".join((package, path[0], *path[-2:])) if package == "seqbench" and len(path) > 3 else target
+
+
 def current_target(target: str) -> str:
     """Where a class of this package lies now: configs and records of earlier versions name it without its family's
     folder, or by a former name."""
@@ -176,7 +203,8 @@ def current_target(target: str) -> str:
     if package != "seqbench" or len(path) != 3:
         return target
     kind, module, name = path
-    files = [file for file in (PACKAGE / kind).rglob(f"{module}.py") if "cells" not in file.parts]
+    files = list((PACKAGE / kind).rglob(f"{module}.py"))
+    files = [file for file in files if "cells" not in file.parts] or files  # a cell only where no model is called so
     if len(files) != 1 or (PACKAGE / kind / f"{module}.py").exists():
         return target
     return ".".join((package, *files[0].relative_to(PACKAGE).with_suffix("").parts, name))
@@ -210,7 +238,7 @@ def _check_groups(target: str, groups: Any) -> None:
 
 
 def check_value(path: str, value: Any, hint: Any = None) -> None:
-    """Compare one setting with its type hint, and with what its name allows."""
-    wrong = fault(path.rpartition(".")[2], value, hint)
+    """Compare one setting with its type hint and the ranges in it."""
+    wrong = fault(value, hint)
     if wrong:
         raise ConfigError(f"{path} {wrong}.")

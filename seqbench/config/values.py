@@ -1,4 +1,4 @@
-"""What one setting of a config may be: by its type hint, and by its name, which means the same everywhere.
+"""What one setting of a config may be: by its type hint, and by the ranges in it (contracts/ranges.py).
 
 `fault` gives the rest of a sentence that begins with the setting's path, or None.
 """
@@ -6,29 +6,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
+
+from seqbench.contracts.ranges import Range
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
 _MANY = {int: "integers", float: "numbers", str: "strings"}
 _LISTS = (list, tuple, Sequence)
 
-_COUNTS = {
-    *("n_layers", "n_heads", "hidden_size", "d_model", "d_ff", "d_inner", "d_embed", "d_hidden"),
-    *("batch_size", "eval_batch_size", "train_size", "valid_size", "test_size", "jacobian_growth_steps"),
-    *("d_attention", "d_combined", "max_positions"),
-}
-_NOT_NEGATIVE = {"init_range", "init_std", "input_init_range", "lr", "warmup_steps", "flat_epochs", "final"}
-BACKENDS = ("auto", "reference", "native")  # native: compiled
-_CHOICES = {"backend": BACKENDS}
-_POSITIVE = {"divide_by", "div_value"}
 
-
-def fault(name: str, value: Any, hint: Any) -> str | None:
-    if name in _CHOICES and value not in _CHOICES[name]:
-        return f"must be one of {', '.join(_CHOICES[name])}, not {value!r}"
-    return _kind_fault(value, hint) or _range_fault(name, value)
+def fault(value: Any, hint: Any) -> str | None:
+    return _kind_fault(value, hint) or _not_finite(value) or _range_fault(value, hint)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -71,10 +61,21 @@ def _kind_fault(value: Any, hint: Any) -> str | None:
 
 def _options(hint: Any) -> tuple[Any, ...]:
     """The kinds that a hint allows, without torch's tensors (`lr: float | Tensor`), which no config holds."""
-    if get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    return tuple(kind for kind in options if getattr(kind, "__name__", "") != "Tensor")
+    return tuple(_bare(kind) for kind in _alternatives(hint) if getattr(kind, "__name__", "") != "Tensor")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The kinds of a union, each with the ranges that it has there."""
+    return get_args(_bare(hint)) if get_origin(_bare(hint)) in (Union, UnionType) else (hint,)
+
+
+def _bare(hint: Any) -> Any:
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _ranges(hint: Any) -> list[Range]:
+    """Those of an annotated hint itself."""
+    return [one for one in get_args(hint)[1:] if isinstance(one, Range)] if get_origin(hint) is Annotated else []
 
 
 def _said(kind: Any) -> str | None:
@@ -102,20 +103,27 @@ def _is_fixed(kind: Any) -> bool:
     return get_origin(kind) is tuple and Ellipsis not in get_args(kind)
 
 
-def _range_fault(name: str, value: Any) -> str | None:
-    allowed: Callable[[float], bool]
-    if type(value) not in (int, float):
+def _not_finite(value: Any) -> str | None:
+    numbers = value if isinstance(value, list) else [value]
+    finite = all(math.isfinite(number) for number in numbers if type(number) in (int, float))
+    return None if finite else f"must be finite, not {value}"
+
+
+def _range_fault(value: Any, hint: Any) -> str | None:
+    """The first range that a value, or one of a list's values, does not keep."""
+    if value is None:
         return None
-    if not math.isfinite(value):
-        return f"must be finite, not {value}"
-    if name in _COUNTS:
-        allowed, said = (lambda number: number >= 1), "is at least 1"
-    elif name in _NOT_NEGATIVE:
-        allowed, said = (lambda number: number >= 0), "is at least 0"
-    elif name in _POSITIVE:
-        allowed, said = (lambda number: number > 0), "is positive"
-    elif name.startswith("dropout") or name.endswith("_dropout"):
-        allowed, said = (lambda number: 0 <= number < 1), "is at least 0 and below 1"
-    else:
-        return None
-    return None if allowed(value) else f"{said}, not {value}"
+    alternatives = _alternatives(hint)
+    ranges = [*_ranges(hint), *(each for kind in alternatives if kind is not hint for each in _ranges(kind))]
+    or_null = ", or null" if type(None) in alternatives else ""
+    for each in ranges:
+        if not each.allows(value):
+            return f"{each.text}{or_null}, not {value!r}"
+    for kind in map(_bare, alternatives):
+        if get_origin(kind) in _LISTS and isinstance(value, list) and get_args(kind):
+            hints = get_args(kind) if _is_fixed(kind) else (get_args(kind)[0],) * len(value)
+            for item, inner in zip(value, hints, strict=False):
+                wrong = _range_fault(item, inner)
+                if wrong is not None:
+                    return f"holds values each of which {wrong}"
+    return None

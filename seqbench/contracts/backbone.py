@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -44,13 +45,6 @@ class Backbone(Model):
         """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
         return {}
 
-    def read(
-        self, x: Tensor, state: State, weight_CD: Tensor, bias_C: Tensor | None = None
-    ) -> tuple[Tensor, State, Tensor | None] | None:
-        """`forward` with a linear layer on each y: (B, T, C) in its place. A backbone that can do this on the way and
-        never keep y's gradient does; None: it cannot, or not here."""
-        return None
-
     def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
@@ -58,3 +52,15 @@ class Backbone(Model):
         """Diagnostics, name -> (sum, count), reset by each call: always the same names, so that processes can add them
         up."""
         return {}
+
+
+@runtime_checkable
+class ReadsOut(Protocol):
+    """What a backbone may offer besides: a linear layer on each y, applied on the way, so that y's gradient is never
+    kept."""
+
+    def read(
+        self, x: Tensor, state: State, weight_CD: Tensor, bias_C: Tensor | None = None
+    ) -> tuple[Tensor, State, Tensor | None] | None:
+        """`forward` with (B, T, C) in y's place; None: not here, so `forward` is to be called."""
+        ...

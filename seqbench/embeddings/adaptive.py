@@ -1,5 +1,6 @@
-"""Adaptive input: words by frequency in bands, the rarer the narrower (Baevski and Auli 2019, arXiv 1809.10853). The
-vocabulary must be sorted by falling frequency.
+"""Adaptive input: the rarer a band of words, the narrower (Baevski and Auli 2019, arXiv 1809.10853).
+
+The vocabulary must be sorted by falling frequency.
 
 Band 0 holds the words below the first cutoff, band i those from cutoff i - 1 on; its table has d / div_value^i columns.
 """
@@ -14,15 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.embedding import Embedding, require_tokens
+from seqbench.contracts.ranges import Count, Positive
 
 
 class AdaptiveEmbedding(Embedding):
-    """ids (B, T) -> (B, T, d_embed): rows of a table of d_embed / div_value^i columns for band i, times P_i^T.
+    """Adaptive input: the rarer a band of words, the narrower (Baevski and Auli 2019, arXiv 1809.10853).
+
+    ids (B, T) -> (B, T, d_embed): rows of a table of d_embed / div_value^i columns for band i, times P_i^T.
 
     With `div_value` 1 there are no P_i. Tables are N(0, 1 / width) at the start, P_i N(0, 1 / d_embed).
     """
 
-    def __init__(self, n_tokens: int | None, d_embed: int, cutoffs: Sequence[int], div_value: float):
+    def __init__(self, n_tokens: int | None, d_embed: Count, cutoffs: Sequence[int], div_value: Positive):
         super().__init__()
         n_tokens = require_tokens(self, n_tokens)
         self.d_output = d_embed

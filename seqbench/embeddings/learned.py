@@ -6,13 +6,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.embedding import Embedding, require_tokens
+from seqbench.contracts.ranges import Count, NotNegative
 
 
 class LearnedEmbedding(Embedding):
-    """ids (B, T) -> (B, T, d_embed): rows of a table that starts in U(-`init_range`, `init_range`), or in N(0, 1) where
-    that is null."""
+    """A learned table: one vector for each token.
 
-    def __init__(self, n_tokens: int | None, d_embed: int, init_range: float | None):
+    ids (B, T) -> (B, T, d_embed): rows of a table that starts in U(-`init_range`, `init_range`), or in N(0, 1) where
+    that is null.
+    """
+
+    def __init__(self, n_tokens: int | None, d_embed: Count, init_range: NotNegative | None):
         super().__init__()
         self.d_output = d_embed
         self.weight = nn.Embedding(require_tokens(self, n_tokens), d_embed).weight

@@ -10,23 +10,44 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import pickle
+import re
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
+from seqbench.engine.log import MetricsFile
 from seqbench.errors import UserError
 
 KEPT = 2
+NAME = re.compile(r"(step|best|evaluated)-(\d{10})-([0-9a-f]{12})\.pt")
+Fault = Callable[[Any, int], str | None]  # of a payload, for a step
+
+
+# what torch.load raises on a file that torch.save has not written
+UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+
+
+class Unusable(Exception):
+    """A checkpoint that is not to be used; why, as the end of a sentence."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`. `say` prints a line; `n_averaged` evaluations are kept."""
+    """The checkpoints of one run, in `folder`.
 
-    def __init__(self, folder: Path, say=print, n_averaged: int = 1):
-        self.folder, self.say, self.n_averaged = folder, say, n_averaged
+    - say: prints a line.
+    - n_averaged: so many evaluations are kept.
+    - fault: what is wrong with a payload that has been read whole, as the end of a sentence.
+    """
+
+    def __init__(
+        self, folder: Path, say: Callable = print, n_averaged: int = 1, fault: Fault = lambda payload, step: None
+    ):
+        self.folder, self.say, self.n_averaged, self.fault = folder, say, n_averaged, fault
 
     def save(self, payload: dict[str, Any], step: int, best: bool, evaluated: bool = False) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
@@ -88,27 +109,42 @@ class Checkpoints:
         for path in sorted(self.folder.glob("evaluated-*.pt"))[: -self.n_averaged]:
             path.unlink()
 
-    def load_last(self) -> dict[str, Any] | None:
-        """The newest sound checkpoint; None where there is no checkpoint at all."""
+    def load_last(self, rows: MetricsFile | None = None) -> dict[str, Any] | None:
+        """The newest sound checkpoint, which, if `rows` is given, it still begins with as it was saved; None where
+        there is no checkpoint at all."""
         paths = self._steps()
-        for path in reversed(paths):
-            payload = _read(path)
-            if payload is not None:
-                return payload
-            self.say(f"Checkpoint {path} is damaged; going back to the one before.")
+        refused = f"Every checkpoint in {self.folder} is damaged"
+        for index, path in reversed(list(enumerate(paths))):
+            try:
+                payload = self._read(path)
+            except Unusable as fault:
+                sentence = f"Checkpoint {path} {fault}"
+                refused = sentence if "damaged" not in sentence else refused
+            else:
+                if rows is None or rows.begins_with(payload.get("metrics")):
+                    return payload
+                sentence = refused = f"{rows.path} is not as checkpoint {path} left it"
+            if index:
+                self.say(f"{sentence}; going back to the one before.")
         if paths:
-            raise UserError(f"Every checkpoint in {self.folder} is damaged; force=true starts over.")
+            raise UserError(f"{refused}; force=true starts over.")
         return None
+
+    def load_step(self, step: int) -> dict[str, Any]:
+        """The checkpoint of a step, which another process has chosen."""
+        (path,) = self.folder.glob(f"step-{step:010d}-*.pt")
+        try:
+            return self._read(path)
+        except Unusable as fault:
+            raise UserError(f"Checkpoint {path} {fault} as this process reads it, but not as another does.") from None
 
     def load_best(self) -> dict[str, Any]:
         """The checkpoint with the best selection metric on valid."""
         paths = sorted(self.folder.glob("best-*.pt"))
         if not paths:
-            raise UserError(f"There is no best checkpoint in {self.folder}; train the run first.")
-        payload = _read(paths[-1])
-        if payload is None:
-            raise UserError(f"The best checkpoint, {paths[-1]}, is damaged; force=true trains the run again.")
-        return payload
+            remedy = "force=true trains the run again" if self._steps() else "train the run first"
+            raise UserError(f"There is no best checkpoint in {self.folder}; {remedy}.")
+        return self._read_one("The best checkpoint", paths[-1])
 
     def load_selected(self, select: str) -> dict[str, Any] | None:
         """The best checkpoint, or, with `n_averaged`, the last one with the mean of the weights at so many evaluations,
@@ -121,9 +157,7 @@ class Checkpoints:
             return None
         total: dict[str, torch.Tensor] = {}
         for path in paths:
-            payload = _read(path)
-            if payload is None:
-                raise UserError(f"A checkpoint to be averaged, {path}, is damaged; force=true trains the run again.")
+            payload = self._read_one("A checkpoint to be averaged", path)
             for name, tensor in payload["network"].items():
                 total[name] = total[name] + tensor.double() if name in total else tensor.double()
         mean = {name: (total[name] / len(paths)).to(tensor.dtype) for name, tensor in last["network"].items()}
@@ -131,7 +165,29 @@ class Checkpoints:
         return {**last, "network": {**mean, **whole}}
 
     def _steps(self) -> list[Path]:
-        return sorted(self.folder.glob("step-*.pt"))
+        return sorted(path for path in self.folder.glob("step-*.pt") if NAME.fullmatch(path.name))
+
+    def _read_one(self, what: str, path: Path) -> dict[str, Any]:
+        try:
+            return self._read(path)
+        except Unusable as fault:
+            raise UserError(f"{what}, {path}, {fault}; force=true trains the run again.") from None
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """A checkpoint's content. Raises `Unusable`."""
+        match = NAME.fullmatch(path.name)
+        if match is None or _digest(path) != match[3]:
+            raise Unusable("is damaged")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a pickle that torch has not written
+                payload = torch.load(path, map_location="cpu", weights_only=True)
+        except UNREADABLE:
+            raise Unusable("is damaged") from None  # torch's own words are a page on how to unpickle it all the same
+        fault = self.fault(payload, int(match[2]))
+        if fault:
+            raise Unusable(fault)
+        return payload
 
 
 def _link(file: Path, target: Path) -> None:
@@ -152,13 +208,6 @@ def _write(payload: dict[str, Any], file: BinaryIO) -> None:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A checkpoint's content, or None where it is not what was written."""
-    if _digest(path) != path.stem.rpartition("-")[2]:
-        return None
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _digest(path: Path) -> str:

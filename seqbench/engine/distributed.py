@@ -117,9 +117,12 @@ class Together:
     def gather(self, rows: Tensor) -> Tensor:
         counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(self.size)]
         dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
-        parts = [rows.new_empty(int(count), *rows.shape[1:]) for count in counts]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+        most = max(int(count) for count in counts)
+        padded = rows.new_zeros(most, *rows.shape[1:])  # gloo gathers tensors of one shape alone
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
 
 def _device(wanted: str, local_rank: int) -> torch.device:

@@ -1,19 +1,23 @@
-"""Ctrl-C, or a scheduler's SIGTERM: a run that is told to stop saves the step that it is at first."""
+"""Ctrl-C, a scheduler's SIGTERM or a terminal's SIGHUP: a run that is told to stop saves its step first."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PASSED_ON = signal.SIGUSR1  # to the process that trains: a SIGTERM to all of a group would be its second one
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, PASSED_ON)
 
 
 @contextlib.contextmanager
-def stop_signals(heeded: bool) -> Iterator[Callable[[], bool]]:
-    """Whether a signal to stop has come, as a function; a second one of its kind stops at once, by
+def stop_signals(heeded: bool) -> Iterator[Callable[[], str]]:
+    """Why to stop, as a function: "" until a signal has come; a second one of its kind stops at once, by
     `KeyboardInterrupt`. One that was ignored stays so; unless `heeded`, all do as before: several processes would have
     to agree on a step."""
     seen: set[int] = set()
@@ -24,12 +28,51 @@ def stop_signals(heeded: bool) -> Iterator[Callable[[], bool]]:
         seen.add(number)
 
     if not heeded or threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield lambda: ""
+        return
+    with _handled(SIGNALS, note):
+        yield lambda: "Interrupted" if seen else ""
+
+
+@contextlib.contextmanager
+def passed_on(process: subprocess.Popen, number: int) -> Iterator[Callable[[], bool]]:
+    """SIGTERM and SIGHUP to this process alone, as `kill` sends them, reach the one that trains, as `number`. The value
+    tells whether any has come."""
+    seen: set[int] = set()
+
+    def pass_on(received: int, frame: FrameType | None) -> None:
+        if not seen:
+            process.send_signal(number)
+        seen.add(received)
+
+    if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heard}
-    try:
+    with _handled((signal.SIGTERM, signal.SIGHUP), pass_on):
         yield lambda: bool(seen)
+
+
+@contextlib.contextmanager
+def _handled(numbers: tuple[int, ...], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def stop_with_parent() -> None:
+    """From now on, once the process that started this one is gone, killed even, SIGTERM this one, and end it as soon as
+    what it runs has saved its step."""
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)  # whose handler, while a run has one, passes it on
+    while signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        time.sleep(0.05)
+    os._exit(1)

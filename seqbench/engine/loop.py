@@ -22,9 +22,9 @@ from seqbench.engine.runtime import Run, save
 from seqbench.errors import RunError
 
 
-def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:
-    """Train from where `run.progress` stands to the end, or until `stopping()`; then it is saved and a
-    `KeyboardInterrupt` says so."""
+def fit(run: Run, stopping: Callable[[], str] = lambda: "") -> None:
+    """Train from where `run.progress` stands to the end, or until `stopping()` says why; then it is saved and
+    a `KeyboardInterrupt` tells so."""
     state, started = run.progress, time.perf_counter() - run.progress.seconds
     run.log.start(state.step, run.max_steps, state.n_tokens)
     while state.step < run.max_steps and not _reached(run):
@@ -33,7 +33,7 @@ def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:
         state.step += 1
         evaluates = state.step % run.eval_every == 0 or state.step == run.max_steps
         stops = stopping()
-        saves = evaluates or stops or (run.save_every is not None and state.step % run.save_every == 0)
+        saves = evaluates or bool(stops) or (run.save_every is not None and state.step % run.save_every == 0)
         logs = state.step % run.log_every == 0
         run.log.advance(state.step)
         if logs or saves:
@@ -48,7 +48,7 @@ def fit(run: Run, stopping: Callable[[], bool] = lambda: False) -> None:
             state.seconds = time.perf_counter() - started
             save(run, evaluates, best=evaluates and state.best_step() == state.step)
         if stops:
-            raise KeyboardInterrupt(f"Interrupted at step {state.step:,}, which is saved; the same command resumes.")
+            raise KeyboardInterrupt(f"{stops} at step {state.step:,}, which is saved; the same command resumes.")
 
 
 def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:

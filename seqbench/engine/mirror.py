@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from seqbench.errors import ConfigError
 
+NOT_IN_PROJECTS = "/\\#?%:"  # by W&B's rules
 CONNECT_SECONDS = 9  # beside the ten of the login
 
 
@@ -24,8 +25,10 @@ class Mirror(Protocol):
     def close(self) -> None: ...
 
 
-def check_installed(kind: str) -> None:
-    """Raise `ConfigError` where the package of `log.mirror` is not installed."""
+def check_mirror(kind: str, project: str) -> None:
+    """Raise `ConfigError` where the package of `log.mirror` is not installed, or W&B takes no project of that name."""
+    if kind == "wandb" and set(project) & set(NOT_IN_PROJECTS):
+        raise ConfigError(f"log.project={project!r} cannot have any of {' '.join(NOT_IN_PROJECTS)} in it.")
     if kind != "none" and importlib.util.find_spec(kind) is None:
         raise ConfigError(f'log={kind} needs its package: pip install "seqbench[{kind}]".')
 
@@ -96,6 +99,7 @@ class WandB:
             self.run = start(mode=None if asked else "online" if online else "offline")
         except wandb.Error as error:
             say(f"W&B does not answer ({_first_line(error)}); logging offline.")
+            wandb.teardown()  # its service still has the run's id in use
             self.run = start(mode="offline")
 
     def log(self, row: dict[str, Any]) -> None:

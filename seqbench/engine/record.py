@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,14 @@ from seqbench import __version__
 from seqbench.config.identity import hashed, run_id
 from seqbench.config.schema import Config
 from seqbench.contracts.learner import count_parameters
+from seqbench.data.files.atomic import write_whole
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import Run
+from seqbench.errors import UserError
 from seqbench.report.evaluations import merged
-from seqbench.report.ledger import finite, write_record
+from seqbench.report.ledger import write_record
+from seqbench.report.places import Places
+from seqbench.report.record import FINISHED, dumps, read_content
 
 
 def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], tested_step: int) -> dict[str, Any]:
@@ -30,7 +34,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
     state = run.progress
     return {
         "run_id": run_id(config),
-        "status": "finished",
+        "status": FINISHED,
         "experiment": config.experiment,
         "config": hashed(config),
         "seed": config.seed,
@@ -59,10 +63,10 @@ def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
     """The record, with what `seqbench eval` found, according to the ledger, of a run of this id that came to the same
     numbers; where both tell of a split with the same settings, the record does."""
     try:
-        before = json.loads((ledger / f"{record['run_id']}.json").read_text())
-    except (FileNotFoundError, ValueError):  # none yet, or one that a merge has torn: the new one mends it
-        before = {}
-    if before.get("metrics") != record["metrics"] or "evaluations" not in before:
+        before = read_content(ledger / f"{record['run_id']}.json")
+    except UserError:  # none yet, or one that a merge has torn: the new one mends it
+        return record
+    if before["metrics"] != record["metrics"] or "evaluations" not in before:
         return record
     kept = record.get("evaluations", {})
     return {**record, "evaluations": merged(before["evaluations"], kept)}
@@ -71,9 +75,17 @@ def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
 def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
     """Write a record into the ledger and into its run's folder, whole or not at all."""
     write_record(record, ledger)
-    partial = folder / "record.json.partial"
-    partial.write_text(json.dumps(finite(record), indent=2, sort_keys=True, allow_nan=False) + "\n")
-    os.replace(partial, folder / "record.json")
+    write_whole(folder / "record.json", dumps(record))
+
+
+def restore_in_ledger(record: dict[str, Any], places: Places, say: Callable[[str], None]) -> None:
+    """Write the record of a finished run, as its folder holds it, into a ledger that has it not, or otherwise."""
+    path, whole = places.record(record["run_id"]), with_evaluations(record, places.runs)
+    if path.is_file() and path.read_bytes() == dumps(whole).encode():
+        return
+    if path.exists():
+        say(f"{path} was not the run's own record and is written again.")
+    write_record(whole, places.runs)
 
 
 def peak_memory_mib(world: World) -> float:

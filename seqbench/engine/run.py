@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import shutil
 from pathlib import Path
@@ -17,6 +16,7 @@ from seqbench.config.identity import hashed, run_id
 from seqbench.config.schema import Config, save
 from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
+from seqbench.data.files.atomic import is_alive
 from seqbench.engine.assemble import (
     assemble_evaluation,
     assemble_learner,
@@ -29,18 +29,17 @@ from seqbench.engine.distributed import World
 from seqbench.engine.interrupt import stop_signals
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
-from seqbench.engine.mirror import check_installed, make_mirrors
+from seqbench.engine.mirror import check_mirror, make_mirrors
+from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
-from seqbench.engine.runtime import Progress, Run, is_emulated, restore
-from seqbench.errors import RunError, UserError
+from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
+from seqbench.errors import BusyError, UserError
+from seqbench.report.places import Places
+from seqbench.report.record import FINISHED, read_content
 
 
 def run_folder(config: Config) -> Path:
     return Path(config.output_dir) / run_id(config)
-
-
-def ledger(config: Config) -> Path:
-    return Path(config.results_dir) / "runs"
 
 
 def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> Run:
@@ -53,15 +52,19 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
     if task.equal_batches:  # else some processes may have no sequence of a small batch
         world.check_rows(task.batch("train", 0))
+    optimizer = assemble_optimizer(config, learner, world.peers)
+    expected = Expected(
+        folder.name, shapes_of(learner.state_dict()), optimizer_sizes(optimizer.state_dict()), max_steps
+    )
     return Run(
         task=task,
         learner=learner,
         trained=world.wrap(learner),
-        optimizer=assemble_optimizer(config, learner, world.peers),
+        optimizer=optimizer,
         schedule=assemble_schedule(config, max_steps, steps_per_epoch),
         world=world,
         log=log,
-        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last),
+        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last, expected.fault),
         scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
         evaluation=assemble_evaluation(config),
         settings=config.train,
@@ -80,14 +83,16 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         task = assemble_task(config) if world.leads else None
         world.barrier()  # process 0 has prepared the data
         task = task or assemble_task(config)
-        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads)
+        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, world.size)
         run = build(config, world, log, task, folder)  # all of it before anything is written
-        check_installed(config.log.mirror)
+        check_mirror(config.log.mirror, config.log.project)
         if world.leads:
-            ledger(config).mkdir(parents=True, exist_ok=True)  # or a run might end with nowhere to go
+            Places(config).require_writable()  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
             if world.leads and config.force:
                 _start_over(folder)
+            if world.leads:
+                _drop_dead_launches(folder)
             world.barrier()
             return _train(config, run, folder)
     except OSError as error:
@@ -96,12 +101,12 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     commit()  # as it stands at the start, not when the run ends
-    payload = run.checkpoints.load_last()
+    payload = load_last(run)
     if payload is not None:
         restore(run, payload)
         run.log.say(f"Resuming {folder.name} at step {run.progress.step}.")
     if run.world.leads:
-        run.log.file.truncate(run.progress.step)
+        run.log.file.rewind((payload or {}).get("metrics"), run.progress.step)
         save(config, folder / "config.yaml")
         settings = config.log
         run.log.mirrors = make_mirrors(
@@ -113,7 +118,7 @@ def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         run.log.say(f"This CPU has no AVX-512: train.precision={precision} is many times slower than fp32 here.")
     try:
         with stop_signals(heeded=run.world.size == 1) as stopping:
-            fit(run, stopping)
+            fit(run, lambda: stopping() or run.log.why_stop())
         return _finish(config, run, folder)
     finally:
         run.log.close()
@@ -130,18 +135,19 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         metrics = {split: evaluate(run, split)[0] for split in ("valid", "test")}
     if not run.world.leads:
         return None
-    record = with_evaluations(make_record(config, run, metrics, tested_step), ledger(config))
-    keep_record(record, folder, ledger(config))
+    runs = Places(config).runs
+    record = with_evaluations(make_record(config, run, metrics, tested_step), runs)
+    keep_record(record, folder, runs)
     return record
 
 
 def finished(config: Config) -> dict[str, Any] | None:
     """The record of this run if it has finished already."""
-    path = run_folder(config) / "record.json"
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):  # never written, or not to its end
+        record = read_content(run_folder(config) / "record.json")
+    except UserError:  # never written, or not to its end
         return None
+    return record if record["status"] == FINISHED else None
 
 
 def _start_over(folder: Path) -> None:
@@ -153,6 +159,14 @@ def _start_over(folder: Path) -> None:
             path.unlink()
 
 
+def _drop_dead_launches(folder: Path) -> None:
+    """Those of processes that were killed and could not remove them."""
+    for path in folder.glob("launch-*"):
+        pid = path.name.removeprefix("launch-")
+        if pid.isdigit() and not is_alive(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _locked(folder: Path):
     """Exclusive use of a run folder; released by the system if the process dies."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +174,13 @@ def _locked(folder: Path):
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+        raise BusyError(f"Another process is running {folder.name}; wait for it, or change a setting.") from None
+
+
+def wait_for(config: Config) -> None:
+    """Until no other process runs this config."""
+    with FileLock(run_folder(config) / "lock"):
+        pass
 
 
 def _disk_error(error: OSError, folder: Path) -> UserError:

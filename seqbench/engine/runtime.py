@@ -14,12 +14,12 @@ from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State
 from seqbench.contracts.schedule import Schedule
 from seqbench.contracts.task import Task
+from seqbench.contracts.task_version import same_data
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
 from seqbench.engine.log import Log
 from seqbench.errors import UserError
 from seqbench.optim.groups import GroupedOptimizer
-from seqbench.report.ledger import same_data
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -88,14 +88,23 @@ def save(run: Run, evaluated: bool, best: bool) -> None:
         "scaler": run.scaler.state_dict(),
         "progress": {**vars(run.progress), "carry": carry},
         "task": run.task.version,
+        "run_id": run.checkpoints.folder.parent.name,
+        "metrics": run.log.file.sync(),
     }
-    run.log.file.sync()
     if evaluated:
         with run.optimizer.averaged() as differs:
             if differs:  # before the other, or a run killed in between would go on without it
                 run.checkpoints.save_evaluated(payload, run.progress.step, best)
                 best = evaluated = False
     run.checkpoints.save(payload, run.progress.step, best, evaluated)
+
+
+def load_last(run: Run) -> dict[str, Any] | None:
+    """The newest sound checkpoint that metrics.jsonl agrees with, as process 0 finds it, in all processes."""
+    payload = run.checkpoints.load_last(run.log.file) if run.world.leads else None
+    step = payload["progress"]["step"] if payload else -1
+    (step,) = run.world.sum([step if run.world.leads else 0])
+    return payload if run.world.leads or step < 0 else run.checkpoints.load_step(int(step))
 
 
 def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") -> None:
@@ -112,9 +121,15 @@ def require_same_data(run: Run, payload: dict[str, Any], otherwise: str = "") ->
 def restore(run: Run, payload: dict[str, Any]) -> None:
     """Stand where the checkpoint stood. Raises `UserError` if the data have changed since."""
     require_same_data(run, payload, otherwise=", or force=true starts over")
-    run.learner.load_state_dict(payload["network"])
-    run.optimizer.load_state_dict(payload["optimizer"])
-    run.scaler.load_state_dict(payload["scaler"])
+    try:
+        run.learner.load_state_dict(payload["network"])
+        run.optimizer.load_state_dict(payload["optimizer"])
+        run.scaler.load_state_dict(payload["scaler"])
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"The checkpoint of step {payload['progress']['step']} in {run.checkpoints.folder} does not fit this run "
+            f"({str(error).splitlines()[0]}); force=true starts over."
+        ) from error
     run.progress = Progress(**payload["progress"])
     run.progress.carry = run.world.shard_state(run.progress.carry)
     if not run.world.leads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -24,8 +25,9 @@ from typing import Any
 from seqbench.config.schema import Config, load, save
 from seqbench.engine.assemble import assemble_task
 from seqbench.engine.distributed import World, lost_peer, n_cores, worker_command
+from seqbench.engine.interrupt import PASSED_ON, passed_on, stop_with_parent
 from seqbench.engine.run import run_folder, train
-from seqbench.errors import RunError, UserError
+from seqbench.errors import BusyError, RunError, UserError
 
 
 def main(path: Path, while_stdin: bool = False) -> None:
@@ -82,8 +84,11 @@ def run_in_processes(config: Config) -> dict[str, Any]:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stderr=file if config.train.nproc > 1 else None, env=environment
         )
+    if multiprocessing.current_process().name != "MainProcess":  # a job that joblib started
+        stop_with_parent()
     try:
-        process.wait()
+        with passed_on(process, PASSED_ON if config.train.nproc == 1 else signal.SIGTERM) as told_to_stop:
+            process.wait()
     except BaseException as error:
         process.terminate()  # torchrun hands it on; whatever stays ends with stdin
         process.wait()
@@ -93,6 +98,8 @@ def run_in_processes(config: Config) -> dict[str, Any]:
     finally:
         if process.stdin:
             process.stdin.close()
+    if told_to_stop():
+        raise KeyboardInterrupt(*_last_words(place))
     if process.returncode:
         raise _first_error(place, process.returncode, said.read_text(errors="replace"))
     shutil.rmtree(place)
@@ -106,7 +113,7 @@ def _last_words(place: Path) -> list[str]:
     return [error["text"] for error in errors if error["kind"] == "interrupt" and error["text"]]
 
 
-def _first_error(place: Path, code: int, said: str) -> Exception:
+def _first_error(place: Path, code: int, said: str) -> BaseException:
     """The error that one of the processes left, or what torchrun says of one that died without a word."""
     paths = sorted(place.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
     errors = [(path.stem.rpartition("-")[2], json.loads(path.read_text())) for path in paths]
@@ -119,7 +126,8 @@ def _first_error(place: Path, code: int, said: str) -> Exception:
     shutil.rmtree(place)
     with contextlib.suppress(OSError):
         place.parent.rmdir()  # only if the run had never begun
-    return (UserError if error["user"] else RunError)(error["text"])
+    kinds = {"interrupt": KeyboardInterrupt, "BusyError": BusyError}
+    return kinds.get(error["kind"], UserError if error["user"] else RunError)(error["text"])
 
 
 def _first_death(said: str, code: int) -> str:

@@ -1,4 +1,4 @@
-"""Translating by beam search, and scoring the translations.
+"""Translation by beam search, scored by sacreBLEU (penalties: Wu et al. 2016, arXiv 1609.08144).
 
 Of a sentence's `beam_width` hypotheses each is continued by every token; the best continuations live on, and those
 among them that end in </s> are set aside with the score (Wu et al. 2016, arXiv 1609.08144)
@@ -14,6 +14,7 @@ Shapes: B sentences, K hypotheses of each, V tokens, L tokens of a hypothesis, S
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.ranges import Between, Count, NotNegative
 from seqbench.contracts.task import Sums, Task
 from seqbench.evaluation.bleu import scores, signatures, statistics
 from seqbench.evaluation.protocols import Sentences, require
@@ -43,14 +45,14 @@ class Beam(Evaluation):
 
     def __init__(
         self,
-        beam_width: int,
-        length_penalty: float = 0.6,
+        beam_width: Count,
+        length_penalty: NotNegative = 0.6,
         length_form: str = "gnmt",
-        coverage_penalty: float = 0.0,
-        length_ratio: float = 1.0,
-        length_extra: int = 50,
+        coverage_penalty: NotNegative = 0.0,
+        length_ratio: Annotated[float, Between(0, 1000)] = 1.0,
+        length_extra: Count = 50,
         stop_early: bool = True,
-        batch_size: int = 64,
+        batch_size: Count = 64,
     ):
         if beam_width < 1 or batch_size < 1 or length_extra < 1:
             raise ValueError("beam_width, batch_size and length_extra are at least 1")

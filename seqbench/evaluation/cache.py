@@ -1,5 +1,6 @@
-"""Neural cache: words seen lately are likelier to come again, after features like those that they came after (Grave,
-Joulin, Usunier 2017, arXiv 1612.04426).
+"""Neural cache: words seen recently become more likely (Grave, Joulin, Usunier 2017, arXiv 1612.04426).
+
+A word counts by how close the features were that it came after.
 
     p(w) = (1 - weight) p_model(w) + weight sum_i softmax_i(sharpness h_t . h_i) [w = x_{i+1}]    over the last `size` i
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from torch import Tensor
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Between, Count
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
@@ -31,7 +34,7 @@ class Cache(Evaluation):
     category = "cache"
     context = "all that the model carries from the start"
 
-    def __init__(self, size: int, weight: float, sharpness: float):
+    def __init__(self, size: Count, weight: Annotated[float, Between(0, 1, without_high=True)], sharpness: float):
         if size < 1 or not 0 <= weight < 1:
             raise ValueError("size is at least 1, and weight at least 0 and below 1")
         self.size, self.weight, self.sharpness = size, weight, sharpness

@@ -1,5 +1,6 @@
-"""Dynamic evaluation: the weights go on learning from the test text itself, each segment scored before it is learnt
-from (Krause, Kahembwe, Murray, Renals 2018, arXiv 1709.07432; the RMS rule with decay of the authors' code).
+"""Dynamic evaluation: the weights go on learning from each segment once it is scored (Krause et al. 2018).
+
+Krause, Kahembwe, Murray, Renals 2018, arXiv 1709.07432; the RMS rule with decay of the authors' code.
 
     MS_i = sqrt(mean over training segments of g_i^2)
     theta <- theta + decay d_i (theta_0 - theta) - lr g / (MS_i + eps),    d_i = min(MS_i / mean MS, 1 / decay)
@@ -19,6 +20,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.pytree import State, detach
+from seqbench.contracts.ranges import Count, NotNegative, Positive, Share
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
@@ -36,12 +38,12 @@ class Dynamic(Evaluation):
 
     def __init__(
         self,
-        lr: float,
-        decay: float,
-        eps: float,
-        segment: int = 5,
-        statistics_batch_size: int = 100,
-        statistics_segment: int = 5,
+        lr: NotNegative,
+        decay: Share,
+        eps: Positive,
+        segment: Count = 5,
+        statistics_batch_size: Count = 100,
+        statistics_segment: Count = 5,
     ):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is between 0 and 1, not {decay}")

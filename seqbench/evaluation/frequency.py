@@ -1,5 +1,7 @@
-"""Plain evaluation, told apart by how often a word occurs in the training split: where a model is good or bad (Rae et
-al. 2018, arXiv 1803.10049, compare output layers so)."""
+"""Plain evaluation in bands of training frequency (as in Rae et al. 2018, arXiv 1803.10049).
+
+A band holds the words that occur so often in the training split.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import torch
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Vocabulary, require
 from seqbench.learners.network import Network
@@ -23,7 +26,7 @@ class Frequency(Evaluation):
     context = "all that the model carries from the start"
     memory = "none"
 
-    def __init__(self, counts: Sequence[int]):
+    def __init__(self, counts: Sequence[Count]):
         if list(counts) != sorted(set(counts)) or any(count < 1 for count in counts):
             raise ValueError(f"counts must be positive and rise, not {list(counts)}")
         self.edges = [0, *counts]

@@ -1,5 +1,6 @@
-"""Evaluation with a bounded context: each target is predicted from the `context` tokens before it or a few more, and
-nothing older. What a model without memory of its own is given, and how far back one with a memory looks.
+"""Evaluation with a bounded context: each target sees the last `context` tokens, or a few more.
+
+For a model without memory of its own it is all there is; for one with a memory it shows how far back that reaches.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Evaluation, Findings
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count, NotNegativeInt
 from seqbench.contracts.task import Task
 from seqbench.evaluation.protocols import Stream, require
 from seqbench.learners.network import Network
@@ -26,7 +28,7 @@ class Sliding(Evaluation):
     category = "sliding"
     memory = "none"
 
-    def __init__(self, context: int, stride: int, batch_size: int = 16):
+    def __init__(self, context: NotNegativeInt, stride: Count, batch_size: Count = 16):
         if context < 0 or stride < 1 or batch_size < 1:
             raise ValueError("context is at least 0, stride and batch_size at least 1")
         self.n_before, self.stride, self.batch_size = context, stride, batch_size

@@ -1,4 +1,4 @@
-"""Plain evaluation: the trained weights, every target of the split scored once."""
+"""Plain evaluation: every target once, the state carried, nothing learned at test time."""
 
 from __future__ import annotations
 

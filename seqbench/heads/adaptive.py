@@ -1,5 +1,6 @@
-"""Adaptive softmax: words by frequency in bands, the rarer the narrower (Grave et al. 2017,
-arXiv 1609.04309; Baevski and Auli 2019, arXiv 1809.10853). The vocabulary must be sorted by falling frequency.
+"""Adaptive softmax: the rarer a band of words, the narrower (Grave et al. 2017, arXiv 1609.04309).
+
+Baevski and Auli 2019, arXiv 1809.10853. The vocabulary must be sorted by falling frequency.
 
 Band 0 holds the words below the first cutoff, band i those from cutoff i - 1 on. The first softmax is over band 0's
 words and one entry for each further band:
@@ -21,17 +22,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.head import Head
+from seqbench.contracts.ranges import Positive
 from seqbench.embeddings.adaptive import AdaptiveEmbedding, band_edges, band_widths, normal_table
 from seqbench.heads.softmax import log_softmax
 
 
 class Adaptive(Head):
-    """`cutoffs` are the bands' edges, rising and below the number of words; none: the full softmax. `bias` adds b_i, to
-    all entries of the first softmax too.
+    """A distribution over words in bands by frequency.
 
-    Without an `embedding`, E_i has D / div_value^i columns, and there is no P_0. An `embedding` of the same bands
-    (embedding=adaptive) gives the E_i; P_i for i > 0 is then its own too, if `tied_projections`, as in
-    Transformer-XL.
+    - `cutoffs` are the bands' edges, rising and below the number of words; none: the full softmax.
+    - `div_value`: without an `embedding`, E_i has D / div_value^i columns, and there is no P_0.
+    - `bias` adds b_i, to all entries of the first softmax too.
+    - `embedding`: one of the same bands (embedding=adaptive) gives the E_i.
+    - `tied_projections`: P_i for i > 0 is the embedding's, too, as in Transformer-XL.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Adaptive(Head):
         d_input: int,
         n_outputs: int,
         cutoffs: Sequence[int],
-        div_value: float = 4.0,
+        div_value: Positive = 4.0,
         bias: bool = False,
         tied_projections: bool = False,
         embedding: nn.Module | None = None,

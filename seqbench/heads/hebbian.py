@@ -1,5 +1,6 @@
-"""Hebbian softmax: rows of the output matrix learn at once from the features that go with them (Rae, Dyer, Dayan,
-Lillicrap 2018, arXiv 1803.10049).
+"""Hebbian softmax: rows of rare words learn at once from their features (Rae et al. 2018, arXiv 1803.10049).
+
+Rae, Dyer, Dayan, Lillicrap 2018.
 
 After each optimizer step, for every class y among its targets, with h_y the mean feature over y's positions:
 
@@ -17,28 +18,32 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.peers import Peers
+from seqbench.contracts.ranges import Count, NotNegative, NotNegativeInt, Share
 from seqbench.heads.softmax import Softmax
 
 
 class Hebbian(Softmax):
-    """`floor` is the paper's gamma and `until` its T; with `until` 0 this is `Softmax`, bit for bit. `rescale` gives
-    h_y the norm of V[y] before it is mixed in. The other arguments are `Softmax`'s."""
+    """`Softmax` whose rows move towards the features of their words.
+
+    - `floor` is the paper's gamma, the smallest share of a feature that is mixed in.
+    - `until` is its T; with 0 this is `Softmax`, bit for bit.
+    - `rescale` gives h_y the norm of V[y] before it is mixed in.
+    - The other arguments are `Softmax`'s.
+    """
 
     def __init__(
         self,
         d_input: int,
         n_outputs: int,
         bias: bool = True,
-        init_range: float | None = None,
-        vocab_chunk: int | None = None,
-        target_chunk: int | None = None,
-        floor: float = 0.01,
-        until: int = 500,
+        init_range: NotNegative | None = None,
+        vocab_chunk: Count | None = None,
+        target_chunk: Count | None = None,
+        floor: Share = 0.01,
+        until: NotNegativeInt = 500,
         rescale: bool = False,
         embedding: nn.Module | None = None,
     ):
-        if not 0 <= floor <= 1:
-            raise ValueError(f"floor is between 0 and 1, not {floor}")
         super().__init__(d_input, n_outputs, bias, init_range, vocab_chunk, target_chunk, embedding=embedding)
         self.floor, self.until, self.rescale = floor, until, rescale
         self.steps_seen: Tensor

@@ -5,11 +5,14 @@ Shapes: N targets, D features, C classes.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.head import Head
+from seqbench.contracts.ranges import Between, Count, NotNegative
 from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.chunked import losses_by_targets, losses_by_words
 
@@ -17,13 +20,15 @@ FEW = 64  # on a CPU torch's softmax along so short a last axis is far slower th
 
 
 class Softmax(Head):
-    """p(c | y) = softmax(V y + b). `init_range` fills V and b with U(-r, r); null: Glorot's uniform and zero.
+    """p(c | y) = softmax(V y + b).
 
-    With `vocab_chunk` the loss is computed over so many classes at a time, with `target_chunk` for so many targets, and
-    the (N, C) logits never exist (heads/chunked.py). A learned `embedding` of D columns is V itself.
-
-    With `label_smoothing` e the training loss is the cross entropy with 1 - e of the target and e of the uniform
-    distribution over all C classes (Szegedy et al. 2016, arXiv 1512.00567). What is evaluated is the plain one.
+    - `bias`: whether there is a b.
+    - `init_range` r: V and b start in U(-r, r); null: Glorot's uniform and zero.
+    - `vocab_chunk`, `target_chunk`: the loss is computed over so many classes, or for so many targets, at a time, and
+      the (N, C) logits never exist (heads/chunked.py). At most one of the two is given.
+    - `label_smoothing` e: the training loss is the cross entropy with 1 - e of the target and e of the uniform
+      distribution over all C classes (Szegedy et al. 2016, arXiv 1512.00567). What is evaluated is the plain one.
+    - `embedding`: a learned one of D columns is V itself.
     """
 
     def __init__(
@@ -31,20 +36,15 @@ class Softmax(Head):
         d_input: int,
         n_outputs: int,
         bias: bool = True,
-        init_range: float | None = None,
-        vocab_chunk: int | None = None,
-        target_chunk: int | None = None,
-        label_smoothing: float = 0.0,
+        init_range: NotNegative | None = None,
+        vocab_chunk: Count | None = None,
+        target_chunk: Count | None = None,
+        label_smoothing: Annotated[float, Between(0, 1, without_high=True)] = 0.0,
         embedding: nn.Module | None = None,
     ):
         super().__init__()
         if vocab_chunk is not None and target_chunk is not None:
             raise ValueError("one of vocab_chunk and target_chunk is null")
-        for name, chunk in (("vocab_chunk", vocab_chunk), ("target_chunk", target_chunk)):
-            if chunk is not None and chunk < 1:
-                raise ValueError(f"{name} is at least 1, or null, not {chunk}")
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing is at least 0 and below 1, not {label_smoothing}")
         self.label_smoothing = label_smoothing
         self.linear = nn.Linear(d_input, n_outputs, bias=bias)
         self.vocab_chunk, self.target_chunk = vocab_chunk, target_chunk

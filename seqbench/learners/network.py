@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.backbone import Backbone, ReadsOut
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
@@ -80,7 +80,7 @@ class Network(Assembled):
     def _read_on_the_way(self, x: Tensor, state: State) -> tuple[Tensor, State, Tensor | None] | None:
         """The readout computed by the backbone, where it can."""
         readout = self.head.readout
-        if readout is None or (self.training and self.dropout_output):
+        if readout is None or (self.training and self.dropout_output) or not isinstance(self.backbone, ReadsOut):
             return None
         return self.backbone.read(x, state, readout.weight, readout.bias)
 

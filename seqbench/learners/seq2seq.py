@@ -1,5 +1,7 @@
-"""The network that translates: embeddings, encoder and decoder, head. Trained as any learner is, and beside that asked
-one token at a time: `start` reads the source, `step` takes each next token.
+"""The network that translates: embeddings, encoder and decoder, head.
+
+Trained as any learner is, and beside that asked one token at a time: `start` reads the source, `step` takes each next
+token.
 
 Shapes: B batch, S source positions, T target positions, D features, N scored targets, V tokens.
 """

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from seqbench.compiled import BackendError, checked_backend
+from seqbench.compiled import BackendError
+from seqbench.contracts.ranges import AtLeast, Backend, Between, Count, NotNegative, Positive
 from seqbench.optim import blocks, native
 
 # Elements in a batch, at most: 1 MiB in float32, so that a stack stays in a CPU's cache (16 MiB was 1.4 times slower).
 # Below it launches cost more than the copies that stack; a tensor above half of it is never copied.
 BATCH_ELEMENTS = 2**18
 
+# a smaller eps1 would be a float32 subnormal, or zero, and zero rows would divide zero by zero
 SMALLEST_EPS1 = torch.finfo(torch.float32).tiny
 
 
@@ -35,14 +37,19 @@ class Adafactor(torch.optim.Optimizer):
         alpha = rho,  times max(eps2, RMS(X)) if scale_parameter
         X     <- X - alpha weight_decay X - alpha U
 
-    `rho` is min(1e-2, 1/sqrt(t)) if `relative_step`, min(1e-6 t, 1/sqrt(t)) with `warmup_init` too, and then times
-    `group["lr_factor"]` (1 unless a schedule sets it); without `relative_step` it is `lr`. With `beta1`, alpha U is
-    replaced by its moving average m <- beta1 m + (1 - beta1) alpha U, uncorrected. `clip_threshold=None` does not clip.
+    t counts the steps at which the tensor had a gradient.
 
-    `beta2` is Adam's second moment with its bias correction folded into the decay (section 7.1 of the paper), so the
-    first step normalizes by its own gradient either way; `decay_rate` is then unused. `factored=False` keeps a full
-    second moment, and so do tensors of fewer than two axes or with one of the last two shorter than
-    `min_dim_factored` (the paper factors every matrix: 1). t counts the steps at which the tensor had a gradient.
+    - `lr` is rho without `relative_step`.
+    - `eps1` and `eps2` bound squared gradients and, with `scale_parameter`, RMS(X) from below.
+    - `clip_threshold`: None does not clip.
+    - `decay_rate` is that of the second moment without `beta2`.
+    - `beta2` is Adam's second moment with its bias correction folded into the decay (section 7.1 of the paper), so the
+      first step normalizes by its own gradient either way.
+    - `beta1`: alpha U is replaced by its moving average m <- beta1 m + (1 - beta1) alpha U, uncorrected.
+    - `relative_step`: rho is min(1e-2, 1/sqrt(t)), with `warmup_init` min(1e-6 t, 1/sqrt(t)), and then times
+      `group["lr_factor"]` (1 unless a schedule sets it).
+    - `factored`: false keeps a full second moment, as tensors do that have fewer than two axes or one of the last two
+      shorter than `min_dim_factored` (the paper factors every matrix: 1).
 
     State: `step`, an int; `row` (..., N) and `column` (..., M), or `square` (the shape of the weight); `mean` (its
     shape too) with `beta1`. It is float32 (float64 for float64 weights), and so is the arithmetic: half-precision
@@ -53,7 +60,7 @@ class Adafactor(torch.optim.Optimizer):
     for others), or auto: native where it can. They give the same but for rounding, and load each other's state.
 
     Raises `ValueError` for `lr` together with `relative_step`, for neither, for `warmup_init` without `relative_step`,
-    for a setting out of range, and for complex weights and sparse gradients.
+    and for complex weights and sparse gradients.
     """
 
     machine_settings = ("backend",)
@@ -61,22 +68,22 @@ class Adafactor(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float | None = None,
-        eps1: float = 1e-30,
-        eps2: float = 1e-3,
-        clip_threshold: float | None = 1.0,
-        decay_rate: float = 0.8,
-        beta2: float | None = None,
-        beta1: float | None = None,
-        weight_decay: float = 0.0,
+        lr: NotNegative | None = None,
+        eps1: Annotated[float, AtLeast(SMALLEST_EPS1)] = 1e-30,
+        eps2: NotNegative = 1e-3,
+        clip_threshold: Positive | None = 1.0,
+        decay_rate: Positive = 0.8,
+        beta2: Annotated[float, Between(0, 1, without_low=True, without_high=True)] | None = None,
+        beta1: Annotated[float, Between(0, 1, without_high=True)] | None = None,
+        weight_decay: NotNegative = 0.0,
         scale_parameter: bool = True,
         relative_step: bool = True,
         warmup_init: bool = False,
         factored: bool = True,
-        min_dim_factored: int = 1,
-        backend: str = "auto",
+        min_dim_factored: Count = 1,
+        backend: Backend = "auto",
     ):
-        self.backend = checked_backend(backend)
+        self.backend = backend
         defaults = {
             "lr": lr,
             "lr_factor": 1.0,
@@ -280,20 +287,5 @@ def _check(group: dict[str, Any]) -> None:
         raise ValueError("Adafactor: without relative_step an lr is needed")
     if group["warmup_init"] and not group["relative_step"]:
         raise ValueError("Adafactor: warmup_init warms up the relative step, so it needs relative_step=true")
-    allowed = {
-        "lr": group["lr"] is None or group["lr"] >= 0.0,
-        # a smaller one would be a float32 subnormal, or zero, and zero rows would divide zero by zero
-        "eps1": group["eps1"] >= SMALLEST_EPS1,
-        "eps2": group["eps2"] >= 0.0,
-        "clip_threshold": group["clip_threshold"] is None or group["clip_threshold"] > 0.0,
-        "decay_rate": group["decay_rate"] > 0.0,
-        "beta2": group["beta2"] is None or 0.0 < group["beta2"] < 1.0,
-        "beta1": group["beta1"] is None or 0.0 <= group["beta1"] < 1.0,
-        "weight_decay": group["weight_decay"] >= 0.0,
-        "min_dim_factored": group["min_dim_factored"] >= 1,
-    }
-    for name, good in allowed.items():
-        if not good:
-            raise ValueError(f"Adafactor: {name}={group[name]} is out of range")
     if any(weight.is_complex() for weight in group["params"]):
         raise ValueError("Adafactor takes no complex weights; train their real and imaginary parts")

@@ -1,5 +1,6 @@
-"""NT-ASGD: stochastic gradient descent that begins to average its iterates when valid stops falling (Merity, Keskar,
-Socher, ICLR 2018, arXiv 1708.02182, algorithm 1; the trigger as in the authors' code).
+"""NT-ASGD: SGD that averages its iterates once valid stops falling (Merity, Keskar, Socher 2018, arXiv 1708.02182).
+
+Algorithm 1 of the paper (ICLR 2018); the trigger as in the authors' code.
 
     x_t = x_{t-1} - lr (g_t + weight_decay x_{t-1})        average_K = (x_{s+1} + ... + x_K) / (K - s)
 
@@ -16,17 +17,20 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from seqbench.contracts.optimizer import StepFacts
+from seqbench.contracts.ranges import NotNegative, NotNegativeInt
 
 
 class NTASGD(torch.optim.Optimizer):
-    """`begin` each step with its facts, and evaluate within `averaged()`. Raises `ValueError` for settings
-    out of range."""
+    """`begin` each step with its facts, and evaluate within `averaged()`. `nonmonotone_interval` is the paper's n."""
 
-    def __init__(self, params, lr: float = 30.0, weight_decay: float = 0.0, nonmonotone_interval: int = 5):
+    def __init__(
+        self,
+        params,
+        lr: NotNegative = 30.0,
+        weight_decay: NotNegative = 0.0,
+        nonmonotone_interval: NotNegativeInt = 5,
+    ):
         settings = {"lr": lr, "weight_decay": weight_decay, "nonmonotone_interval": nonmonotone_interval}
-        for name, value in settings.items():
-            if value < 0:
-                raise ValueError(f"NTASGD: {name}={value} is negative")
         super().__init__(params, {**settings, "averaging": False})
 
     def begin(self, facts: StepFacts) -> None:

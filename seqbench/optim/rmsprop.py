@@ -10,12 +10,22 @@ first hundred or so (a built-in warm-up), and epsilon stands inside the root.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
+from seqbench.contracts.ranges import Between, NotNegative, Positive
+
 
 class RMSpropTF(torch.optim.Optimizer):
-    """`decay` is d, `momentum` mu; `weight_decay` is added to the gradient times the weight. Defaults are TF1's.
+    """RMSprop as TensorFlow 1 has it: the mean square starts at one, epsilon is inside the root (Hinton 2012).
+
+    The defaults are TensorFlow's.
+
+    - `lr` is the learning rate, `decay` d, `momentum` mu.
+    - `eps` stands inside the root.
+    - `weight_decay` times the weight is added to the gradient.
 
     Raises `ValueError` for weights in half precision, in which a mean square near one could not move.
     """
@@ -23,16 +33,13 @@ class RMSpropTF(torch.optim.Optimizer):
     def __init__(
         self,
         params,
-        lr: float = 1e-3,
-        decay: float = 0.9,
-        momentum: float = 0.0,
-        eps: float = 1e-10,
-        weight_decay: float = 0.0,
+        lr: NotNegative = 1e-3,
+        decay: Annotated[float, Between(0, 1, without_high=True)] = 0.9,
+        momentum: Annotated[float, Between(0, 1, without_high=True)] = 0.0,
+        eps: Positive = 1e-10,
+        weight_decay: NotNegative = 0.0,
     ):
         defaults = {"lr": lr, "decay": decay, "momentum": momentum, "eps": eps, "weight_decay": weight_decay}
-        for name, value in defaults.items():
-            if value < 0 or (name == "eps" and value == 0) or (name in ("decay", "momentum") and value >= 1):
-                raise ValueError(f"RMSpropTF: {name}={value} is out of range")
         super().__init__(params, defaults)
         for group in self.param_groups:
             for parameter in group["params"]:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from seqbench.contracts.ranges import Count, NotNegative, NotNegativeInt, Positive
 from seqbench.contracts.schedule import Schedule
 
 
 class Constant(Schedule):
-    """1 throughout."""
+    """The same learning rate throughout."""
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
         return 1.0
 
 
 class EpochDecay(Schedule):
-    """1 for `flat_epochs` epochs, then divided by `divide_by` at the start of each further epoch (Zaremba et al. 2014,
-    with the TF tutorial's count: exactly `flat_epochs` epochs at the full rate)."""
+    """Constant for some epochs, then divided once an epoch (Zaremba, Sutskever, Vinyals 2014, arXiv 1409.2329).
 
-    def __init__(self, steps_per_epoch: float, flat_epochs: int, divide_by: float):
+    Divided by `divide_by` at the start of each epoch after the first `flat_epochs`, the TF tutorial's count.
+    """
+
+    def __init__(self, steps_per_epoch: float, flat_epochs: NotNegativeInt, divide_by: Positive):
         self.steps_per_epoch, self.flat_epochs, self.divide_by = steps_per_epoch, flat_epochs, divide_by
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
@@ -27,9 +30,12 @@ class EpochDecay(Schedule):
 
 
 class Cosine(Schedule):
-    """Linear from 0 over `warmup_steps`, then half a cosine from 1 to `final` at `max_steps`."""
+    """A linear warm-up, then half a cosine down to `final` (Loshchilov and Hutter 2017, arXiv 1608.03983).
 
-    def __init__(self, max_steps: int, warmup_steps: int, final: float):
+    From 0 over `warmup_steps` to 1, then to `final` at `max_steps`.
+    """
+
+    def __init__(self, max_steps: int, warmup_steps: NotNegativeInt, final: NotNegative):
         self.max_steps, self.warmup_steps, self.final = max_steps, warmup_steps, final
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
@@ -40,11 +46,12 @@ class Cosine(Schedule):
 
 
 class InverseSqrt(Schedule):
-    """Linear over `warmup_steps` to 1 (not `linear`: 1 all that time), then sqrt(warmup_steps / t), t = step + 1."""
+    """A linear warm-up, then the inverse square root of the step (Vaswani et al. 2017, arXiv 1706.03762).
 
-    def __init__(self, warmup_steps: int, linear: bool = True):
-        if warmup_steps < 1:
-            raise ValueError(f"schedule.warmup_steps is at least 1, not {warmup_steps}")
+    Over `warmup_steps` to 1 (1 all that time if not `linear`), then sqrt(warmup_steps / t), t = step + 1.
+    """
+
+    def __init__(self, warmup_steps: Count, linear: bool = True):
         self.warmup_steps, self.linear = warmup_steps, linear
 
     def __call__(self, step: int, history: Sequence[float]) -> float:
@@ -53,11 +60,12 @@ class InverseSqrt(Schedule):
 
 
 class Plateau(Schedule):
-    """Divided by `divide_by` each time `patience` evaluations in a row have not beaten the best before them."""
+    """Divided whenever valid has not improved for some evaluations.
 
-    def __init__(self, divide_by: float, patience: int):
-        if patience < 1:
-            raise ValueError(f"schedule.patience is at least 1, not {patience}")
+    By `divide_by`, each time `patience` evaluations in a row have not beaten the best before them.
+    """
+
+    def __init__(self, divide_by: Positive, patience: Count):
         self.divide_by, self.patience = divide_by, patience
 
     def __call__(self, step: int, history: Sequence[float]) -> float:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from seqbench.data.files.atomic import write_whole
 from seqbench.errors import UserError, did_you_mean
 from seqbench.report.declaration import Table, read_declaration
-from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.ledger import read_ledger
+from seqbench.report.record import Record
 from seqbench.report.render import latex, markdown
 from seqbench.report.table import Compose, belongs, fill
 
@@ -43,7 +45,7 @@ def build_tables(
     for grid in grids:
         for suffix, text in ((".md", markdown(grid)), (".tex", latex(grid))):
             path = output / f"{grid.name}{suffix}"
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_whole(path, text)
             paths.append(path)
     return paths
 

@@ -10,17 +10,17 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.evaluations import EVALUATIONS
-from seqbench.report.ledger import COUNTS, SPLITS
+from seqbench.report.evaluations import known_names
+from seqbench.report.record import COUNTS, SPLITS
 
-TAGS = {  # how a published number was seen; one that is only remembered has no tag here and enters no table
-    "C": "seen in the official code",
-    "P": "seen in the paper",
-    "T": "seen in a third party's quotation",
+TAGS = {  # where a published number was checked; one that is only remembered has no tag here and enters no table
+    "C": "checked in the official code",
+    "P": "checked in the paper",
+    "T": "from a third party",
     "D": "derived",
-    "CODE": "seen in the official code",
-    "TEXT": "seen in the paper",
-    "3P": "seen in a third party's quotation",
+    "CODE": "checked in the official code",
+    "TEXT": "checked in the paper",
+    "3P": "from a third party",
     "CALC": "derived",
 }
 
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Published:
-    """A number from a paper: digits as printed there, where it stands, and how it was seen (a key of `TAGS`)."""
+    """A number from a paper: digits as printed there, where it stands, and where it was checked (a key of `TAGS`)."""
 
     value: str
     source: str
@@ -49,8 +49,8 @@ class Published:
 
 @dataclass(frozen=True)
 class Row:
-    """`experiment` None: no run of ours, a published number alone. `partial` says how much of the published training
-    the runs did; it is part of the label. `published` is by metric path."""
+    """`experiment` None: published numbers only, without a run of ours. `partial` says how much of the published
+    training the runs did; it is part of the label. `published` is by metric path."""
 
     label: str
     experiment: str | None
@@ -119,7 +119,7 @@ def _column(node: Any, table: str) -> Column:
     if "published" in node:
         if "format" in node or "settings" in node:
             raise UserError(
-                f"Neither format nor settings belong in {where}: published numbers stand as their source has them."
+                f"Neither format nor settings belong in {where}: published numbers are printed as in their source."
             )
         return Column(heading, published=_path(node["published"], where))
     if "format" not in node:
@@ -130,8 +130,8 @@ def _column(node: Any, table: str) -> Column:
     except ValueError as error:
         raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
     metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
-    if settings and metric.partition(".")[0] not in EVALUATIONS:
-        raise UserError(f"Settings belong to one of {', '.join(EVALUATIONS)}, and {where} shows {metric}.")
+    if settings and metric.partition(".")[0] not in known_names():
+        raise UserError(f"Settings belong to one of {', '.join(known_names())}, and {where} shows {metric}.")
     return Column(heading, metric=metric, format=specification, settings=settings)
 
 
@@ -147,7 +147,7 @@ def _row(node: Any, table: str) -> Row:
     published = _any_mapping(node.get("published", {}), f"published of {where}")
     citations = {_path(metric, where): _published(item, f"published of {where}") for metric, item in published.items()}
     if experiment is None and (overrides or "partial" in node or not published):
-        raise UserError(f"Without an experiment, {where} holds published numbers, and no overrides or partial.")
+        raise UserError(f"Without an experiment, {where} holds published numbers only, not overrides or partial.")
     partial = _text(node["partial"], f"partial of {where}") if "partial" in node else None
     return Row(label, experiment, overrides, citations, partial, _note(node, where))
 
@@ -156,7 +156,10 @@ def _published(node: Any, where: str) -> Published:
     node = _mapping(node, where, {"value": True, "source": True, "tag": True})
     tag, value = str(node["tag"]), node["value"]
     if tag not in TAGS:
-        raise UserError(f"The tag {tag!r} of {where} is none of {', '.join(TAGS)}: only numbers seen are published.")
+        tags = ", ".join(TAGS)
+        raise UserError(
+            f"The tag {tag!r} of {where} is none of {tags}: a published number needs a source in which it was checked."
+        )
     try:
         float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
     except ValueError as error:
@@ -167,7 +170,7 @@ def _published(node: Any, where: str) -> Published:
 def _path(path: Any, where: str) -> str:
     """A path into a record; whether the metric itself exists is known once there are records."""
     head, dot, tail = str(path).partition(".")
-    if (dot and tail and head in (*SPLITS, *EVALUATIONS, "parameters")) or path in COUNTS:
+    if (dot and tail and head in (*SPLITS, *known_names(), "parameters")) or path in COUNTS:
         return str(path)
     valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
     raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from seqbench.config.schema import folder
 from seqbench.config.values import same
 
-EVALUATIONS = ("beam", "cache", "dynamic", "frequency", "sliding")  # each has columns of its own in tables
+PLAIN = "static"  # what training selects by and a record's metrics come from
 _OF_NO_INFLUENCE = {"batch_size"}
 
 Found = dict[str, Any]
 Evaluations = dict[str, dict[str, list[Found]]]
+
+
+def name_of(node: Mapping[str, Any]) -> str:
+    """The name of a node's evaluation, as its file in conf/evaluation/ is called: the module of its class."""
+    return node["_target_"].split(".")[-2]
+
+
+def known_names() -> list[str]:
+    """The evaluations beside the plain one that this version has. A record may hold others, which are carried."""
+    return sorted(path.stem for path in (folder() / "evaluation").glob("*.yaml") if path.stem != PLAIN)
 
 
 def listed(evaluations: Mapping[str, Mapping[str, Any]]) -> Evaluations:

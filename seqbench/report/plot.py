@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+from seqbench.data.files.atomic import write_whole
 from seqbench.errors import UserError, did_you_mean
 from seqbench.report.declaration import read_declaration
-from seqbench.report.ledger import Record, read_ledger
+from seqbench.report.ledger import read_ledger
+from seqbench.report.record import FINISHED, Record
 from seqbench.report.table import Compose, select
 
 
@@ -15,24 +18,25 @@ def build_plots(
 ) -> list[Path]:
     """Write `<table>.svg` for the tables `names` (None: all that have curves) and return the paths.
 
-    One colour a row, one line a seed; the memoryless baseline is dashed. A partial row is left out where a row of the
-    same label went on. On an unchanged ledger the files come out the same byte for byte. Raises `UserError` for an
+    One colour a row, one line a seed; the memoryless baseline is dashed. A partial row is left out where a complete row
+    has the same label. On an unchanged ledger the files come out the same byte for byte. Raises `UserError` for an
     unknown table, or one asked for by name that has no curve yet.
     """
     tables = read_declaration(declaration)
     for name in names or []:
         if name not in tables:
             raise UserError(f"There is no table {name}{did_you_mean(name, tables)}.")
-    records = [record for record in read_ledger(ledger) if record.status == "finished" and record.curve]
+    records = [record for record in read_ledger(ledger) if record.status == FINISHED and record.curve]
     paths = []
     for name in names or tables:
-        found = []
+        runs_by_row = []
         for row in tables[name].rows:
-            of_row = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
-            if of_row:
-                found.append((row, of_row))
-        whole = [row.label for row, _ in found if row.partial is None]
-        curves = {row.heading(): of for row, of in found if row.partial is None or row.label not in whole}
+            runs = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
+            if runs:
+                runs_by_row.append((row, runs))
+        complete = [row.label for row, _ in runs_by_row if row.partial is None]
+        shown = [(row, runs) for row, runs in runs_by_row if row.partial is None or row.label not in complete]
+        curves = {row.heading(): runs for row, runs in shown}
         if curves:
             output.mkdir(parents=True, exist_ok=True)
             paths.append(output / f"{name}.svg")
@@ -56,12 +60,12 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
             metric = next(key for key in record.curve if key != "steps")
             seeds = f" ({len(records)} seeds)" if len(records) > 1 else ""
             text = f"{label}{seeds}" if index == 0 else None
-            # of colours there are ten, and a baseline is dashed
+            # there are ten colours; dashes are for the baseline
             drawn = {"color": f"C{number % 10}", "marker": "os^v"[number // 10 % 4], "ms": 3, "lw": 1.4}
             axes.plot(record.curve["steps"], record.curve[metric], **drawn, ls="-" if number < 10 else ":", label=text)
             if metric in record.metrics["baseline"]:
-                baselines[record.metrics["baseline"][metric]] = "without memory"
-            axes.set_ylabel(f"valid {metric}")
+                baselines[record.metrics["baseline"][metric]] = "baseline without memory"
+            axes.set_ylabel(f"{metric} on valid")
     for value, text in baselines.items():
         axes.axhline(value, color="0.4", ls="--", lw=1, label=text)
     if baselines:
@@ -75,6 +79,8 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             break
         legend.remove()
-    figure.set_figheight(max(3.8, 3.0 + legend.get_window_extent().height / figure.dpi))  # room for both
-    figure.savefig(path, metadata={"Date": None})
+    figure.set_figheight(max(3.8, 3.0 + legend.get_window_extent().height / figure.dpi))  # room for curves and legend
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    write_whole(path, drawing.getvalue())
     pyplot.close(figure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seqbench.report.ledger import Record
+from seqbench.report.record import Record
 from seqbench.report.table import MISSING, Cell, Grid
 
 _LATEX = {
@@ -95,7 +95,7 @@ def render_one_row(record: Record) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` as it is, in Markdown. An underscore within a word means nothing there and is left alone."""
+    """`text` so that Markdown shows it as it is. An underscore within a word has no meaning and is left alone."""
     text = re.sub(r"([\\`*<>|#$&~\[\]])", r"\\\1", text)
     return re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
 

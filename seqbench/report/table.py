@@ -10,10 +10,11 @@ from typing import Any
 
 from seqbench.config.compat import default_of
 from seqbench.config.values import same
+from seqbench.contracts.task_version import same_data
 from seqbench.errors import UserError, did_you_mean
 from seqbench.report.declaration import TAGS, Column, Row, Table
-from seqbench.report.evaluations import EVALUATIONS, Found, differing, fits
-from seqbench.report.ledger import SPLITS, Record, same_data
+from seqbench.report.evaluations import Found, differing, fits
+from seqbench.report.record import COUNTS, FINISHED, SPLITS, Record
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
 MISSING = "\N{EN DASH}"  # nothing measured; a published number that nobody gave is left blank instead
@@ -116,8 +117,8 @@ def _summary(numbers: list[float | None], path: str, specification: str) -> str:
 
 def fill(table: Table, records: list[Record], compose: Compose) -> Grid:
     """The table's cells. Raises `UserError` if a row cannot be composed or a column names a metric no run has."""
-    finished = [record for record in records if record.status == "finished"]
-    others = [record for record in records if record.status != "finished"]
+    finished = [record for record in records if record.status == FINISHED]
+    others = [record for record in records if record.status != FINISHED]
     found: list[list[Record]] = []
     left_out: list[Record] = []
     for row in table.rows:
@@ -154,7 +155,7 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     kind, _, path = column.metric.partition(".")
     if kind == "baseline":
         records = [record for record in records if record.metrics.get(kind)]
-    elif kind in EVALUATIONS and (split := path.partition(".")[0]) in SPLITS:
+    elif _is_evaluation(column.metric) and (split := path.partition(".")[0]) in SPLITS:
         records = [record for record in records if record.evaluations.get(kind, {}).get(split)]
         _check_settings(table, column, [one for record in records for one in record.evaluations[kind][split]])
     if not records:
@@ -163,6 +164,11 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     if column.metric not in valid:
         hint = did_you_mean(column.metric, valid)
         raise UserError(f"No run of the table {table.name} has {column.metric}, a column of it{hint}.")
+
+
+def _is_evaluation(path: str) -> bool:
+    """Whether a column's path leads into what `seqbench eval` has written: every other head has a name of its own."""
+    return path.partition(".")[0] not in (*SPLITS, *COUNTS, "parameters")
 
 
 def _check_settings(table: Table, column: Column, found: list[Found]) -> None:
@@ -179,7 +185,7 @@ def _check_settings(table: Table, column: Column, found: list[Found]) -> None:
 def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
     if column.metric is not None:
         name, _, path = column.metric.partition(".")
-        if name not in EVALUATIONS:
+        if not _is_evaluation(column.metric):
             return Cell(aggregate(records, column.metric, column.format))
         split, _, metric = path.partition(".")
         found = _evaluated(column, row, records, name, split)

@@ -16,12 +16,7 @@ LONG = [*SMALL, "log.every=1", "checkpoint.every=null", "train.eval_every=700", 
 COMMAND = [sys.executable, "-m", "seqbench", "train"]
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_is_heard():
-    """Also where the tests run in a script's background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
 
 
 def interrupted(tmp_path, number, *extra) -> tuple[int, str]:
@@ -53,8 +48,8 @@ def test_the_step_is_saved(tmp_path, number, by):
     )
     assert "Traceback" not in said
     listed = subprocess.run([*COMMAND[:-1], "list"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    resumes = f"not finished: seqbench train run={run.name} resumes at step {step:,}"
-    assert listed.splitlines()[-1] == f"run {run.name}  copy/scornn  seed 0  {resumes}"
+    assert listed.splitlines()[0] == "Not finished (seqbench train run=<id> resumes one):"
+    assert listed.splitlines()[-1].split() == [run.name, "copy/scornn", "0", f"{step:,}"]
     settings = LONG if by == "settings" else [f"run={run.name[:6]}"]
     again = subprocess.run([*COMMAND, *settings], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"Resuming {run.name} at step {step}." in again.stdout

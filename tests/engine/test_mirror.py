@@ -85,6 +85,23 @@ def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
     assert seconds < 40, "20 for the server, the rest for the start of a loaded machine"
 
 
+def test_wandb_online_with_a_key_that_nobody_takes(seqbench, tmp_path):
+    pytest.importorskip("wandb")
+    there = {"WANDB_MODE": "online", "WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    code, said, errors = seqbench("train", *SMALL, "log=wandb", **there)
+    assert code == 0, errors
+    assert "logging offline" in said and "left out" not in said
+    (offline,) = tmp_path.glob("outputs/*/wandb/offline-run-*")
+    assert b"grad_norm" in next(offline.glob("run-*.wandb")).read_bytes()
+
+
+def test_a_project_that_wandb_does_not_take_is_refused(seqbench, tmp_path):
+    pytest.importorskip("wandb")
+    code, _, errors = seqbench("train", *SMALL, "log=wandb", "log.project=a/b")
+    assert (code, errors) == (2, "seqbench: log.project='a/b' cannot have any of / \\ # ? % : in it.\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_mirrored_run_is_the_same_run(seqbench, tmp_path):
     plain, mirrored = (seqbench("show", *SMALL, f"log={log}")[1].splitlines() for log in ("plain", "wandb"))
     assert plain != mirrored and plain[0] == mirrored[0] and plain[0].startswith("run_id: ")

@@ -141,8 +141,10 @@ EQUILIBRIUM = [
     *["model=deq_transformer", "model.d_model=8", "model.n_heads=2", "model.d_inner=8", "model.span=10"],
     *["optimizer=sgd", "optimizer.lr=0.1"],
 ]
-UNLIKE_AT_EVERY_STEP = ["model.pretrain_steps=15", "model.dropout=0.2", "model.dropout_attention=0.1"]
-UNLIKE_AT_EVERY_STEP += ["model.jacobian_weight=0.5", "model.jacobian_probability=0.5", "model.jacobian_growth_steps=9"]
+UNLIKE_AT_EVERY_STEP = ["model.equilibrium.pretrain_steps=15", "model.dropout=0.2", "model.dropout_attention=0.1"]
+UNLIKE_AT_EVERY_STEP += [
+    f"model.equilibrium.jacobian_{setting}" for setting in ("weight=0.5", "probability=0.5", "growth_steps=9")
+]
 
 
 @pytest.mark.parametrize("nproc", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -161,7 +163,8 @@ def rows_of(arguments, cwd):
     "extra", [[], pytest.param(["train.accumulate=2"], marks=pytest.mark.slow)], ids=["plain", "accumulated"]
 )
 def test_one_process_equals_two_at_equilibrium(tmp_path, extra):
-    exact = ["model.forward_tolerance=1e-5", "model.backward_tolerance=1e-5", "model.pretrain_steps=4"]
+    exact = [f"model.equilibrium.{way}.tolerance=1e-5" for way in ("forward", "backward")]
+    exact.append("model.equilibrium.pretrain_steps=4")
     settings = [*EQUILIBRIUM, *exact, *extra, "train.max_steps=10", "train.eval_every=5"]
     one, two = (rows_of([*settings, f"train.nproc={nproc}"], tmp_path / str(nproc)) for nproc in (1, 2))
     losses = [[row["loss"] for row in rows if "loss" in row] for rows in (one, two)]

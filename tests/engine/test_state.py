@@ -7,11 +7,11 @@ import small_run
 
 from seqbench.commands.evaluate import evaluate
 from seqbench.config.compose import composed
+from seqbench.contracts.task_version import same_data
 from seqbench.engine import run as engine_run
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import restore
 from seqbench.errors import UserError
-from seqbench.report.ledger import same_data
 
 
 def test_other_data_are_refused():

@@ -34,7 +34,7 @@ def network(n_tokens, kind="gru", d=8) -> Seq2Seq:
     if kind == "gru":
         backbone = RNNAttention(d, lambda d_input: GRU(d_input, 6), lambda d_input: GRU(d_input, 6), d_attention=4)
     else:
-        backbone = TranslationTransformer(d, d, n_heads=2, n_layers=2, d_ff=4 * d, dropout=0.0)
+        backbone = TranslationTransformer(d, d, n_heads=2, n_layers=2, d_inner=4 * d, dropout=0.0)
     return Seq2Seq(*tables, backbone, Softmax(backbone.d_output, n_tokens, init_range=2.0), io).double().eval()
 
 

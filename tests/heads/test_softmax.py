@@ -57,15 +57,20 @@ def test_chunked_survives_large_logits_and_no_target_at_all(chunked):
 
 @WAYS
 def test_chunked_under_autocast_is_as_exact_as_a_linear_layer(problem, chunked):
-    h, weight, bias, target = (tensor.detach().float() if tensor.is_floating_point() else tensor for tensor in problem)
-    weight.requires_grad_()
+    """Against float64 its errors are at most twice the linear layer's: it rounds the same factors to bfloat16, and the
+    logits' gradient once more."""
+    h, weight, bias, target = problem
+    exact = F.cross_entropy(h @ weight.T + bias, target, reduction="none")
+    h, weight, bias = (tensor.detach().float().requires_grad_() for tensor in (h, weight, bias))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = chunked(h, weight, bias, target, 7)
         full = F.cross_entropy(F.linear(h, weight, bias).float(), target, reduction="none")
     assert ours.dtype == torch.float32
-    torch.testing.assert_close(ours, full, rtol=0.02, atol=0.02)  # bfloat16 keeps 8 bits
-    (own,), (other,) = torch.autograd.grad(ours.sum(), weight), torch.autograd.grad(full.sum(), weight)
-    torch.testing.assert_close(own, other, rtol=0.05, atol=0.05)
+    assert (ours - exact).norm() < 2 * (full - exact).norm() < 0.02 * exact.norm()
+    right = torch.autograd.grad(exact.sum(), problem[:3])
+    own, other = (torch.autograd.grad(losses.sum(), (h, weight, bias)) for losses in (ours, full))
+    for found, theirs, gradient in zip(own, other, right, strict=True):
+        assert (found - gradient).norm() < 2 * (theirs - gradient).norm() < 0.04 * gradient.norm()
 
 
 @pytest.mark.parametrize("setting", [{"vocab_chunk": 10}, {"target_chunk": 3}])
@@ -106,11 +111,6 @@ def test_smoothed_labels_are_torchs_in_training_and_plain_in_evaluation(setting)
             torch.autograd.grad(ours.sum(), leaves, retain_graph=True),
             torch.autograd.grad(expected.sum(), leaves, retain_graph=True),
         )
-
-
-def test_a_smoothing_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="label_smoothing is at least 0 and below 1, not 1"):
-        Softmax(D, V, label_smoothing=1.0)
 
 
 @pytest.mark.parametrize("n_words", [33_278, 267_735])

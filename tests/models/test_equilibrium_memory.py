@@ -1,5 +1,6 @@
 """The equilibrium layer takes the memory of a shallow network, however many steps its solver makes."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -8,14 +9,17 @@ import pytest
 import torch
 from allocation import allocated
 
+from seqbench.models.cells.equilibrium.anderson import Anderson
+from seqbench.models.cells.equilibrium.broyden import Broyden
+from seqbench.models.cells.equilibrium.implicit import Equilibrium
+from seqbench.models.cells.equilibrium.plain import Plain
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 
-WAYS = ("forward", "backward")
 MEMORY = """
 import gc, sys
 from pathlib import Path
 import torch
-import seqbench.bench.equilibrium as bench
+import seqbench.bench.suites.equilibrium as bench
 from seqbench.bench.measure import _status
 torch.set_num_threads(1)
 bench.TOLERANCE, bench.STEPS = 0.0, int(sys.argv[2])
@@ -36,14 +40,13 @@ def peak_mib(kind, steps):
     return float(subprocess.run(arguments, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
-@pytest.mark.parametrize("method", ["plain", "anderson", "broyden"])
+@pytest.mark.parametrize("method", [Plain, Anderson, Broyden])
 def test_as_much_is_allocated_for_any_number_of_solver_steps(method):
-    solvers = {f"{way}_{name}": value for way in WAYS for name, value in (("solver", method), ("tolerance", 0.0))}
-
     def most(steps):
-        bound = {f"{way}_steps": steps for way in WAYS}
+        solver = functools.partial(method, max_steps=steps, tolerance=0.0)
+        equilibrium = functools.partial(Equilibrium, forward=solver, backward=solver)
         torch.manual_seed(0)
-        model = DEQTransformer(6, 16, n_heads=2, d_inner=12, span=4, init_std=0.1, **solvers, **bound)
+        model = DEQTransformer(6, 16, n_heads=2, d_inner=12, span=4, init_std=0.1, equilibrium=equilibrium)
         x = torch.randn(4, 30, 6)
         return allocated(lambda: model(x)[0].sum().backward())[0]
 

@@ -6,8 +6,6 @@ from torch import nn
 
 from seqbench.contracts.pytree import tree_map
 from seqbench.models.cells.time_loop import gated
-from seqbench.models.recurrent.gru import GRU
-from seqbench.models.recurrent.lstm import LSTM
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU}
 SHAPES = [(3, 7, 5, 6), (20, 30, 4, 33), (1, 1, 2, 3), (17, 5, 3, 16)]  # rows, steps, features, units
@@ -52,6 +50,7 @@ def test_equals_torchs_layer(kind, shape, threads):
         ours = gradients(lambda layer, x, state: gated.layer(layer, x, state, "native"), *given)
     finally:
         torch.set_num_threads(before)
+    # float64, 30 steps of sums of 40 terms: some thousands of roundings of 1.1e-16, in random directions
     torch.testing.assert_close(ours, gradients(by_torch, *given), rtol=1e-12, atol=1e-13)
 
 
@@ -72,7 +71,9 @@ def test_over_a_thousand_steps_float32_is_no_worse_than_torchs(kind):
             [float((one.double() - other).norm() / other.norm()) for one, other in zip(found, exact, strict=True)]
         )
     ours, torchs = (max(one) for one in errors)  # which sum loses most is another one on each processor
-    assert ours < max(2 * torchs, 1e-6)
+    # A gradient is a sum over 4 rows and 1,000 steps. 4,000 roundings in random directions come to sqrt(4,000) of one,
+    # 3.8e-6, where torch happens to do better; in one direction, as of a sum that is cut off, they would to 2.4e-4.
+    assert ours < max(2 * torchs, 4_000**0.5 * 2**-24)
 
 
 @needs_compiler
@@ -117,6 +118,3 @@ def test_who_computes():
     assert (gated.layer(layer, torch.cat([x, x], 1), state, "auto") is None) == (gated.library() is None)
     with pytest.raises(RuntimeError, match="there is no compiled layer"):
         gated.layer(layer.to(torch.bfloat16), x.to(torch.bfloat16), None, "native")
-    for model in (LSTM, GRU):
-        with pytest.raises(ValueError, match="backend is one of auto, reference, native, not 'fast'"):
-            model(3, 4, backend="fast")

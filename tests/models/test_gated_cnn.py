@@ -136,7 +136,11 @@ SIZES = [  # millions, to the last digit given; weight norm's gains are not coun
 
 
 def preset(name: str) -> dict:
-    return {key: value for key, value in composed([f"model={name}"]).model.items() if key != "_target_"}
+    return {
+        key: value
+        for key, value in composed([f"experiment=wikitext103/gated_cnn/{name}"]).model.items()
+        if key != "_target_"
+    }
 
 
 @pytest.mark.parametrize(("name", "d_embed", "n_words", "cutoffs", "millions", "rounding"), SIZES)
@@ -199,9 +203,6 @@ def test_dropout_acts_on_the_layer_and_not_on_the_residual():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"gate": "swish"}, "gate is one of glu, gtu, bilinear, linear, relu, not 'swish'"),
-        ({"init": "glorot"}, "init is one of kaiming, convs2s, not 'glorot'"),
-        ({"dropout": 1.0}, "dropout is at least 0 and below 1, not 1.0"),
         ({"layers": []}, r"layers is a list of \[channels, kernel, residual\], not \[\]"),
         ({"layers": 5}, r"layers is a list of \[channels, kernel, residual\], not 5"),
         ({"layers": [4, 3]}, r"each of layers is \[channels, kernel\] or \[channels, kernel, residual\], not 4"),

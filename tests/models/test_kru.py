@@ -38,6 +38,7 @@ def test_the_map_is_the_dense_kronecker_product(sizes, complex):
         expected = torch.cat([wh.real, wh.imag], -1)
     else:
         expected = h @ w.T
+    # float32: a sum of at most 512 terms errs by sqrt(512) 2^-24 = 1.4e-6 of its size, on either side
     found = Kronecker(factors).apply(h)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5 * expected.abs().max().item())
     ours = torch.autograd.grad(found.square().sum(), [h, *factors], retain_graph=True)
@@ -82,6 +83,7 @@ def test_a_unitary_w_keeps_the_length_of_the_state():
     ).double()  # no input, and modReLU with zero bias is the identity
     state = torch.randn(2, 128, dtype=torch.float64)
     y, _, _ = model(torch.zeros(2, 50, 3, dtype=torch.float64), state)
+    # six factors, unitary to float32's rounding of some 1e-7, applied 50 times: 3e-5 if all err in one direction
     torch.testing.assert_close(y[:, -1].norm(dim=1), state.norm(dim=1), rtol=1e-4, atol=0)
 
 
@@ -90,7 +92,6 @@ def test_a_unitary_w_keeps_the_length_of_the_state():
     [
         ({"hidden_size": 12}, "the product of factor_sizes, 2 x 2 x 2 x 2, is not hidden_size=12"),
         ({"hidden_size": 12, "factor_sizes": [2, 3]}, "the product of factor_sizes, 2 x 3, is not hidden_size=12"),
-        ({"hidden_size": 4, "nonlinearity": "relu"}, "nonlinearity is modrelu or tanh, not 'relu'"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(arguments, sentence):

@@ -39,7 +39,7 @@ class Problem:
     """Random inputs, and the outputs, last state and gradients that a backend gives for them."""
 
     def __init__(self, name: str, kind: str, steps: int, rows: int, one_hot: bool, dtype: torch.dtype):
-        torch.manual_seed(0)
+        torch.manual_seed(1)  # which draws nothing near a kink: see test_compiled_equals_reference
         self.kind, (self.width, make) = kind, MAPS[name]
         n_inputs = 5
 
@@ -54,6 +54,15 @@ class Problem:
         self.readout_bias = draw(3)
         self.leaves = [self.input_weight, self.bias, self.before, self.readout, self.readout_bias, *self.weights]
         self.leaves += [] if one_hot else [self.x]
+
+    def distance_from_a_kink(self) -> float:
+        """The smallest | |z| + b |: where modReLU's |z| + b changes sign its slope jumps."""
+        given = (self.x, self.input_weight, self.bias, self.map(), self.kind, self.before, Spare(), "reference")
+        before = torch.cat([self.before[None], recurrence(*given)[0][:-1]])
+        x = self.x @ self.input_weight if self.x.is_floating_point() else self.input_weight[self.x]
+        z = x + self.map().apply(before.flatten(0, 1)).view_as(before)
+        size = z.abs() if self.kind == "modrelu" else torch.hypot(*z.chunk(2, -1))
+        return float((size + self.bias).abs().min().detach())
 
     def solve(self, backend: str, read: bool) -> list[Tensor]:
         given = (self.x, self.input_weight, self.bias, self.map(), self.kind, self.before, Spare(), backend)
@@ -77,7 +86,12 @@ def distance(ours: Tensor, theirs: Tensor) -> float:
 @pytest.mark.parametrize("one_hot", [False, True], ids=["features", "ids"])
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_compiled_equals_reference(name, kind, one_hot, read):
+    """A sum of n terms errs by sqrt(n) roundings of itself, 2^-24 in float32: up to 3e-6 for the widest map. Six steps,
+    their way back and the cube in the loss make some forty of them, on either side. In float64 that is 4e-13."""
     for steps, rows in [(1, 1), (6, 3), (5, 17)]:
+        # z errs by some 1e-6 in float32: nearer to a kink the two might stand on different sides of it
+        if kind != "tanh":
+            assert Problem(name, kind, steps, rows, one_hot, torch.float64).distance_from_a_kink() > 1e-5
         for dtype, tolerance in [(torch.float64, 1e-11), (torch.float32, 2e-4)]:
             problem = Problem(name, kind, steps, rows, one_hot, dtype)
             expected, found = problem.solve("reference", False), problem.solve("native", read)
@@ -122,8 +136,9 @@ def test_no_steps(backend):
 
 @needs_compiler
 def test_a_thousand_steps_are_as_exact_as_the_reference():
-    """Over 1,000 steps every float32 version is off in the skew matrix's gradient; the compiled one no more than the
-    reference."""
+    """Over 1,000 steps every float32 version is off in the skew matrix's gradient, by 1e-4; the compiled one no more
+    than the reference. Equally good ways to round, on whatever processor, differ by chance, but a norm over hundreds
+    of errors not by a factor of two; a sum that loses a digit on the way would be ten times as far off."""
 
     def gradients(dtype: torch.dtype, backend: str) -> list[Tensor]:
         torch.manual_seed(0)
@@ -136,7 +151,7 @@ def test_a_thousand_steps_are_as_exact_as_the_reference():
     exact = gradients(torch.float64, "reference")
     ours, theirs = gradients(torch.float32, "native"), gradients(torch.float32, "reference")
     for own, other, right in zip(ours, theirs, exact, strict=True):
-        assert distance(own, right) < max(1.5 * distance(other, right), 1e-6)
+        assert distance(own, right) < max(2 * distance(other, right), 1e-6)
 
 
 @needs_compiler
@@ -177,5 +192,6 @@ def test_a_bfloat16_module_computes_in_float32(backend):
     torch.testing.assert_close(state, end)
     low(x, state)[0].float().square().sum().backward()
     high(x.float(), end)[0].square().sum().backward()
+    # three roundings of at most 2^-8: of y, of its gradient and of the parameter's
     for (name, one), (_, other) in zip(low.named_parameters(), high.named_parameters(), strict=True):
-        torch.testing.assert_close(one.grad.float(), other.grad, rtol=0.02, atol=1e-3, msg=name)  # rounded to 8 bits
+        assert one.grad.dtype == torch.bfloat16 and distance(one.grad, other.grad) < 3 * 2**-8, name

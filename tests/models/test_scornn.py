@@ -65,8 +65,3 @@ def test_the_recurrence_is_the_papers():
         h = torch.sign(z) * torch.relu(z.abs() + model.bias)
         torch.testing.assert_close(y[:, t], h, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(state, h, rtol=1e-10, atol=1e-10)
-
-
-def test_an_unknown_backend_is_refused():
-    with pytest.raises(ValueError, match="backend is one of auto, reference, native, not 'fast'"):
-        SCORNN(3, hidden_size=4, n_negative=2, backend="fast")

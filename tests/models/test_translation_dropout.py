@@ -25,7 +25,7 @@ def composed(**settings):
 
 def transformer(**settings):
     return lambda d_input: TranslationTransformer(
-        d_input, d_input, n_heads=2, n_layers=1, d_ff=8, **{"dropout": 0.0, **settings}
+        d_input, d_input, n_heads=2, n_layers=1, d_inner=8, **{"dropout": 0.0, **settings}
     )
 
 

@@ -41,9 +41,7 @@ def copied(ours, theirs):
 @pytest.mark.parametrize("pre", [False, True])
 def test_transformer_is_torchs(pre):
     torch.manual_seed(0)
-    ours = TranslationTransformer(
-        D, D, n_heads=2, n_layers=2, d_ff=12, dropout=0.0, norm="pre" if pre else "post"
-    ).double()
+    ours = TranslationTransformer(D, D, n_heads=2, n_layers=2, d_inner=12, dropout=0.0, pre_norm=pre).double()
     for parameter in ours.parameters():
         nn.init.normal_(parameter, 0.0, 0.5)
     settings = {"nhead": 2, "dim_feedforward": 12, "dropout": 0.0, "batch_first": True, "norm_first": pre}

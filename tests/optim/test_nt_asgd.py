@@ -140,9 +140,3 @@ def test_a_group_may_average_beside_one_that_does_not():
         assert differs
         assert torch.equal(network.bias, bias) and not torch.equal(network.weight, weight)
     assert torch.equal(network.weight, weight)
-
-
-@pytest.mark.parametrize("setting", ["lr", "weight_decay", "nonmonotone_interval"])
-def test_a_negative_setting_is_an_error(setting):
-    with pytest.raises(ValueError, match=f"NTASGD: {setting}=-1 is negative"):
-        NTASGD([torch.nn.Parameter(torch.zeros(2))], **{setting: -1})

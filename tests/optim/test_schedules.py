@@ -56,10 +56,3 @@ def test_cosine_rises_then_falls_to_its_end():
 )
 def test_plateau(history, factor):
     assert Plateau(divide_by=2.0, patience=2)(1000, history) == factor
-
-
-def test_settings_are_checked():
-    with pytest.raises(ValueError, match="warmup_steps is at least 1, not 0"):
-        InverseSqrt(0)
-    with pytest.raises(ValueError, match="patience is at least 1, not 0"):
-        Plateau(2.0, 0)

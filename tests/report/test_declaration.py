@@ -37,7 +37,7 @@ def test_tags_of_what_was_seen(tmp_path, tag):
 
 @pytest.mark.parametrize("tag", ["M-hi", "MEM hi", "UNKNOWN", "", None, "p"])
 def test_other_tags_are_refused(tmp_path, tag):
-    with pytest.raises(UserError, match="only numbers seen are published"):
+    with pytest.raises(UserError, match="a published number needs a source in which it was checked"):
         read_declaration(declare(tmp_path, citation={"tag": tag}))
 
 

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import math
 import os
 
 import pytest
+import yaml
 
+from seqbench.config.schema import folder
+from seqbench.contracts.metrics import in_one_line
+from seqbench.engine.record import with_evaluations
 from seqbench.errors import UserError
-from seqbench.report.ledger import read_ledger, said, write_record
+from seqbench.report.evaluations import known_names, name_of
+from seqbench.report.ledger import read_ledger, write_record
+from seqbench.report.record import TYPES, Record, dumps
 
 
 def test_what_is_written_is_read_back_sorted(make_record, tmp_path):
@@ -50,6 +58,17 @@ def test_an_overflown_perplexity_is_null(make_record, tmp_path):
     assert read_ledger(tmp_path)[0].values()["test.ppl"] is None
 
 
+def test_a_failed_write_names_the_file_and_leaves_no_draft(make_record, tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_record(make_record("aaa"), tmp_path)
+    assert caught.value.filename == str(tmp_path / "aaa.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_incomplete_record_is_not_written(make_record, tmp_path):
     record = make_record("aaa")
     del record["device"], record["dirty"]
@@ -67,14 +86,34 @@ def test_keys_of_a_later_version_are_left_out(make_record, tmp_path):
     ("change", "said"),
     [
         (lambda record: record.pop("steps"), "lacks steps"),
-        (lambda record: record.update(steps="many"), "'many' for steps, where int belongs"),
-        (lambda record: record.update(steps=True), "True for steps, where int belongs"),
+        (lambda record: record.update(steps="many"), "'many' for steps, where an integer belongs"),
+        (lambda record: record.update(steps=True), "True for steps, where an integer belongs"),
         (lambda record: record.update(metrics={"test": 3}), "metrics.test"),
         (lambda record: record.update(metrics={"tset": {}}), "metrics.tset"),
         (lambda record: record["metrics"]["test"].update(nll="low"), "'low' for metrics.test.nll"),
         (lambda record: record["config"].pop("model"), "lacks config.model._target_"),
         (lambda record: record["task_version"].pop("version"), "lacks task_version.version"),
         (lambda record: record.update(run_id="other"), "holds the run other"),
+        (lambda record: record.update(run_id="0123456789ab"), "has the config of another run (ced23694495f)"),
+        (lambda record: record["metrics"].pop("test"), "lacks metrics.test"),
+        (lambda record: record.update(metrics={}), "lacks metrics.test"),
+        (lambda record: record.update(evaluations={"beam": [1]}), "evaluations.beam, where a mapping of splits"),
+        (lambda record: record.update(evaluations={"beam": {"test": 3}}), "evaluations.beam.test, where what"),
+        (lambda record: record.update(evaluations={"beam": {"test": [{"metrics": 3}]}}), "evaluations.beam.test"),
+        (
+            lambda record: record.update(evaluations={"beam": {"test": [{"metrics": {}, "settings": 1}]}}),
+            "evaluations.beam.test",
+        ),
+        (lambda record: record.update(evaluations={"unheard": {"sets": []}}), "evaluations.unheard.sets"),
+        (lambda record: record.update(experiment="copy\ud800"), "characters in experiment that are no text"),
+        (lambda record: record.update(device="cpu \x1b[2J"), "characters in device that are no text"),
+        (lambda record: record["metrics"]["test"].update({"n\nll": 1.0}), "a name of metrics.test that are no text"),
+        (lambda record: record.update(steps=10**400), "impossible number in steps"),
+        (lambda record: record["metrics"]["test"].update(nll=math.nan), "NaN is no JSON"),
+        (lambda record: record["metrics"]["test"].update(nll=math.inf), "Infinity is no JSON"),
+        (lambda record: record.update(curve={"steps": [1, 2], "nll": [1.0]}), "a curve that is not one number"),
+        (lambda record: record.update(curve={"steps": [1], "nll": ["low"]}), "a curve that is not one number"),
+        (lambda record: record.update(curve={"steps": 3}), "a curve that is not one number"),
     ],
 )
 def test_a_damaged_record_is_one_sentence_with_its_path(make_record, tmp_path, change, said):
@@ -99,6 +138,77 @@ def test_a_file_that_is_no_record_is_one_sentence_with_its_path(tmp_path, conten
     assert "\n" not in str(caught.value)
 
 
+def test_a_number_beyond_float64_is_refused(make_record, tmp_path):
+    text = dumps(make_record("aaa")).replace('"nll": 0.02\n', '"nll": 1e999\n')
+    (tmp_path / "aaa.json").write_text(text)
+    with pytest.raises(UserError, match=r"a number in metrics\.test\.nll that is not finite"):
+        read_ledger(tmp_path)
+
+
+def test_an_evaluation_of_another_version_is_carried(make_record, tmp_path):
+    entry = {"category": "later", "metrics": {"ppl": 3.0}, "settings": {"depth": 2}, "more": [1, {"deep": None}]}
+    write_record(make_record("aaa") | {"evaluations": {"unheard": {"test": [entry]}}}, tmp_path)
+    (record,) = read_ledger(tmp_path)
+    assert record.evaluations == {"unheard": {"test": [entry]}}
+    assert record.values()["unheard.test.ppl"] == 3.0
+    again = with_evaluations(make_record("aaa"), tmp_path)
+    assert again["evaluations"]["unheard"]["test"] == [entry]  # of a run that this version trains again
+
+
+def test_names_of_evaluations_are_those_of_conf():
+    assert known_names() == ["beam", "cache", "dynamic", "frequency", "sliding"]
+    for name in ("static", *known_names()):
+        assert name_of(yaml.safe_load((folder() / "evaluation" / f"{name}.yaml").read_text())) == name
+
+
+def test_every_field_has_its_types():
+    assert set(TYPES) == {field.name for field in dataclasses.fields(Record)}
+
+
+@pytest.fixture
+def with_damage(make_record, tmp_path):
+    """A ledger of one sound record, a torn one, one that is no text, and a pipe, which nobody writes into."""
+    write_record(make_record("aaa"), tmp_path / "runs")
+    (tmp_path / "runs" / "bbb.json").write_text('{"run_id": ')
+    (tmp_path / "runs" / "ccc.json").write_bytes(b"\xff\xfe\x00")
+    os.mkfifo(tmp_path / "runs" / "ddd.json")
+    return tmp_path
+
+
+def test_the_list_names_what_cannot_be_read_and_goes_on(seqbench, with_damage):
+    code, said, errors = seqbench("list", "results_dir=.")
+    assert (code, errors) == (0, "")
+    lines = said.splitlines()[-4:]
+    assert lines[0].startswith("run aaa  copy_t1000/lstm  seed 0")
+    assert [line[:26] for line in lines[1:3]] == ["runs/bbb.json cannot be re", "runs/ccc.json cannot be re"]
+    assert lines[3] == "runs/ddd.json is not a file."
+
+
+def test_tables_are_not_made_without_a_run_that_may_belong_to_them(with_damage):
+    with pytest.raises(UserError) as caught:
+        read_ledger(with_damage / "runs")
+    assert str(caught.value) == (
+        f"{with_damage}/runs/bbb.json cannot be read as a run's record: Expecting value: line 1 column 12 (char 11). "
+        "Training its run again writes it anew; else remove it. Nor can 2 more be read."
+    )
+
+
+def test_a_run_that_has_not_finished_is_listed_as_such(seqbench, make_record, tmp_path):
+    write_record(make_record("aaa") | {"status": "running", "metrics": {}}, tmp_path / "runs")
+    assert seqbench("list", "results_dir=.")[1].splitlines()[-1] == (
+        "run aaa  copy_t1000/lstm  seed 0   10,000 steps  running  "
+    )
+
+
+def test_a_draft_that_a_killed_process_left_is_removed(make_record, tmp_path):
+    drafts = [tmp_path / f".aaa.json.{pid}.draft" for pid in (2**22 + 1, os.getppid())]  # no such process; one there is
+    for draft in drafts:
+        draft.write_text("half")
+        os.utime(draft, (0, 0))
+    write_record(make_record("aaa"), tmp_path)
+    assert sorted(tmp_path.glob(".*")) == drafts[1:]
+
+
 def test_a_ledger_that_is_not_there_is_no_empty_ledger(tmp_path):
     with pytest.raises(UserError, match="first run that finishes"):
         read_ledger(tmp_path / "rusn")
@@ -106,4 +216,4 @@ def test_a_ledger_that_is_not_there_is_no_empty_ledger(tmp_path):
 
 def test_metrics_in_one_line():
     metrics = {"forward_residual": 0.125, "ppl": math.e, "nll": None, "n_targets": 5, "n_targets_from_10": 3}
-    assert said(metrics) == "nll –  ppl 2.7183  forward_residual 0.125"
+    assert in_one_line(metrics) == "nll –  ppl 2.7183  forward_residual 0.125"

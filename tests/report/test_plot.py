@@ -51,7 +51,7 @@ def test_a_plot_has_a_line_a_seed_and_the_baseline(results, make_record):
     text = path.read_text()
     assert path.name == "copy.svg"
     assert len(re.findall(r'id="line2d_\d+"', text)) > 3
-    assert "the model (2 seeds)" in text and "without memory" in text and "not run" not in text
+    assert "the model (2 seeds)" in text and "baseline without memory" in text and "not run" not in text
 
 
 def test_a_partial_row_is_drawn_unless_its_model_went_on(results, make_record):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from seqbench.report.ledger import Record
+from seqbench.report.record import Record
 from seqbench.report.render import escape_latex, escape_markdown, render_one_row
 
 

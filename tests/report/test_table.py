@@ -8,7 +8,7 @@ import pytest
 
 from seqbench.errors import UserError
 from seqbench.report.declaration import Column, Published, Row, Table
-from seqbench.report.ledger import Record
+from seqbench.report.record import Record
 from seqbench.report.table import aggregate, belongs, fill, select
 
 COLUMNS = [Column("Loss", metric="test.nll", format=".4f"), Column("Published", published="test.nll")]
@@ -196,8 +196,8 @@ def test_a_published_row_needs_no_config_and_sources_are_numbered_once():
     ]
     assert grid.footnotes == [
         ("a", "other data"),
-        ("1", "Bai 2018, Table 1 (seen in the paper)"),
-        ("2", "Bai 2018, Table 1 (seen in a third party's quotation)"),
+        ("1", "Bai 2018, Table 1 (checked in the paper)"),
+        ("2", "Bai 2018, Table 1 (from a third party)"),
     ]
 
 

@@ -198,10 +198,10 @@ MISTAKES = [
         "~model.encoder.dropout",
         "model.encoder.dropout is missing: GRU needs it in its YAML.",
     ),
-    ("model.attention=sum", "model: attention is one of additive, general, dot, not 'sum'."),
+    ("model.attention=sum", "model.attention is one of additive, general, dot, not 'sum'."),
     ("embedding=one_hot", "translation reads a learned embedding, not embedding=one_hot."),
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
-    ("task.batch_tokens=0", "task: task.batch_tokens is at least 1, not 0."),
+    ("task.batch_tokens=0", "task.batch_tokens is at least 1, not 0."),
     (
         "task.data_seed=18446744073709551616",
         "task: task.data_seed is at least 0 and below 2^64, not 18446744073709551616.",
@@ -211,7 +211,7 @@ MISTAKES = [
         "model@model.encoder=gnmt",
         "model: GNMT has an encoder and a decoder itself, and is no part of one.",
     ),
-    ("model.encoder.backend=fast", "model.encoder.backend must be one of auto, reference, native, not 'fast'."),
+    ("model.encoder.backend=fast", "model.encoder.backend is one of auto, reference, native, not 'fast'."),
     ("task=copy", "RNNAttention is an encoder and a decoder: a model for translation alone."),
 ]
 

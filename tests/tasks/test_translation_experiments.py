@@ -11,13 +11,13 @@ from seqbench.config.compose import folder, options
 
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 NAMES = [name for name in options("experiment") if name.startswith("multi30k_ende/")]
-TRANSFORMER = ["model.d_model=16", "model.n_heads=2", "model.n_layers=1", "model.d_ff=16", "embedding.d_embed=16"]
+TRANSFORMER = ["model.d_model=16", "model.n_heads=2", "model.n_layers=1", "model.d_inner=16", "embedding.d_embed=16"]
 WMT14 = {
     "transformer_base": TRANSFORMER,
     "convs2s": ["model.encoder_layers=[[16,3]]", "model.decoder_layers=[[16,3]]", "model.d_hidden=16"],
     "gnmt": ["model.hidden_size=16", "model.n_layers=4", "model.d_attention=16"],
-    "adafactor_full": TRANSFORMER,
-    "adafactor_mimic_adam": TRANSFORMER,
+    "translation_transformer/adafactor_full": TRANSFORMER,
+    "translation_transformer/adafactor_mimic_adam": TRANSFORMER,
 }
 
 

@@ -1,5 +1,4 @@
-"""Prepared sentence pairs on disk: ids as plain binary files, memory-mapped, and the text that translations are scored
-against.
+"""Prepared sentence pairs on disk: memory-mapped ids, and the reference text for scoring.
 
 <data_dir>/<corpus>-<key>/   train.source.bin  train.source.offsets.bin     ids, uint16 or uint32; sequence i is
                              train.target.bin  train.target.offsets.bin     ids[offsets[i]:offsets[i + 1]]

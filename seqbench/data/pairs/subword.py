@@ -1,5 +1,6 @@
-"""Subword pieces learnt from text by SentencePiece (Kudo and Richardson 2018, arXiv 1808.06226): byte-pair encoding
-(Sennrich et al. 2016, arXiv 1508.07909) or the unigram model (Kudo 2018, arXiv 1804.10959).
+"""Subword pieces learnt from text by SentencePiece (Kudo and Richardson 2018, arXiv 1808.06226).
+
+Byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) or the unigram model (Kudo 2018, arXiv 1804.10959).
 
 One vocabulary for both languages. Text is normalised by `nmt_nfkc`: Unicode NFKC with runs of blanks made one. A
 character that the training text lacks is spelt in bytes, so nothing becomes <unk>.

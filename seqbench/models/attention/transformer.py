@@ -1,5 +1,6 @@
-"""Transformer decoder with relative positions and a memory of earlier segments: Transformer-XL (Dai et al., ACL 2019,
-arXiv 1901.02860; details as in the authors' code).
+"""Transformer-XL: relative positions and a memory of earlier segments (Dai et al. 2019, arXiv 1901.02860).
+
+A Transformer decoder; details as in the authors' code (ACL 2019).
 
     post:  h = norm(x + attention(x, context))            y = norm(h + inner(h))           inner(h) = W_2 relu(W_1 h)
     pre:   h = x + attention(norm(x), norm(context))      y = h + inner(norm(h))           and one norm at the end
@@ -12,55 +13,57 @@ Shapes: B batch, T time, D features, M positions in memory, L distances, H heads
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.norm import Norm
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.attention.relative import attend, sinusoids
+from seqbench.models.cells.norm.layer_norm import LayerNorm
 
 
 class Transformer(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model). State: per layer its last inputs, (B, M, d_model) with
     M <= span: as many as there have been, so nothing stands for positions before the start.
 
-    Other widths of x than `d_model` are projected. `dropout` acts on x, on the positions' encodings, on what each half
-    of a layer adds and within its second, and on y; `dropout_attention` on attention weights. Weights and the biases u
-    and w, which all layers share, start in N(0, `init_std`^2).
+    - Other widths of x than `d_model` are projected.
+    - `d_inner` is the width between the two linear maps of a layer; `span` positions before its own are seen by each.
+    - `pre_norm` puts the norm before each half of a layer and one at the end; else it follows each half's sum.
+    - `norm` makes one of so many features.
+    - `dropout` acts on x, on the positions' encodings, on what each half of a layer adds and within its second, and
+      on y; `dropout_attention` on attention weights.
+    - Weights and the biases u and w, which all layers share, start in N(0, `init_std`^2).
     """
 
     def __init__(
         self,
         d_input: int,
-        d_model: int,
-        n_layers: int,
-        n_heads: int,
-        d_inner: int,
-        span: int,
-        norm: str = "post",
-        dropout: float = 0.1,
-        dropout_attention: float = 0.0,
-        init_std: float = 0.02,
+        d_model: Count,
+        n_layers: Count,
+        n_heads: Count,
+        d_inner: Count,
+        span: Count,
+        dropout: Dropout = 0.1,
+        dropout_attention: Dropout = 0.0,
+        pre_norm: bool = False,
+        norm: Callable[..., Norm] = LayerNorm,
+        init_std: NotNegative = 0.02,
     ):
         super().__init__()
-        for name, count in {"n_layers": n_layers, "n_heads": n_heads, "span": span}.items():
-            if count < 1:
-                raise ValueError(f"{name} is at least 1, not {count}")
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model is even and a multiple of n_heads={n_heads}, not {d_model}")
-        for name, share in {"dropout": dropout, "dropout_attention": dropout_attention}.items():
-            if not 0 <= share < 1:
-                raise ValueError(f"{name} is at least 0 and below 1, not {share}")
-        if norm not in ("pre", "post"):
-            raise ValueError(f"norm is pre or post, not {norm!r}")
         self.d_output, self.span, self.dropout = d_model, span, dropout
         self._d_input = d_input
         self.project = nn.Identity() if d_input == d_model else nn.Linear(d_input, d_model, bias=False)
         self.layers = nn.ModuleList(
-            _Layer(d_model, d_inner, span, norm == "pre", dropout, dropout_attention) for _ in range(n_layers)
+            _Layer(d_model, d_inner, span, pre_norm, norm, dropout, dropout_attention) for _ in range(n_layers)
         )
-        self.norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.norm = norm(d_input=d_model) if pre_norm else nn.Identity()
         self.content_bias = nn.Parameter(torch.empty(n_heads, d_model // n_heads))
         self.position_bias = nn.Parameter(torch.empty(n_heads, d_model // n_heads))
         for name, parameter in self.named_parameters():
@@ -88,24 +91,34 @@ class Transformer(Backbone):
 
 
 class _Layer(nn.Module):
-    """Attention, then a layer of `d_inner` at each position; a residual connection about both."""
+    """Attention, then two linear maps at each position; a residual connection around each."""
 
-    def __init__(self, d_model: int, d_inner: int, span: int, pre: bool, dropout: float, dropout_attention: float):
+    def __init__(
+        self,
+        d_model: int,
+        d_inner: int,
+        span: int,
+        pre_norm: bool,
+        norm: Callable[..., Norm],
+        dropout: float,
+        dropout_attention: float,
+    ):
         super().__init__()
-        self.span, self.pre, self.dropout, self.dropout_attention = span, pre, dropout, dropout_attention
+        self.span, self.pre_norm = span, pre_norm
+        self.dropout, self.dropout_attention = dropout, dropout_attention
         self.query = nn.Linear(d_model, d_model, bias=False)
         self.key_value = nn.Linear(d_model, 2 * d_model, bias=False)
         self.position = nn.Linear(d_model, d_model, bias=False)
         self.attended = nn.Linear(d_model, d_model, bias=False)
-        self.norm_attention = nn.LayerNorm(d_model)
+        self.norm_attention = norm(d_input=d_model)
         self.inner = nn.Linear(d_model, d_inner)
         self.outer = nn.Linear(d_inner, d_model)
-        self.norm_inner = nn.LayerNorm(d_model)
+        self.norm_inner = norm(d_input=d_model)
 
     def forward(self, context_BSD: Tensor, n_steps: int, r_LD: Tensor, u_HE: Tensor, w_HE: Tensor) -> Tensor:
         """(B, T, D) for the last T = `n_steps` positions of the context."""
         x_BTD = context_BSD[:, context_BSD.shape[1] - n_steps :]
-        if self.pre:
+        if self.pre_norm:
             h_BTD = x_BTD + self._attention(self.norm_attention(context_BSD), n_steps, r_LD, u_HE, w_HE)
             return h_BTD + self._inner(self.norm_inner(h_BTD))
         h_BTD = self.norm_attention(x_BTD + self._attention(context_BSD, n_steps, r_LD, u_HE, w_HE))
@@ -115,8 +128,8 @@ class _Layer(nn.Module):
         q_BTD = self.query(context_BSD[:, context_BSD.shape[1] - n_steps :])
         k_BSD, v_BSD = self.key_value(context_BSD).chunk(2, -1)
         dropout = self.dropout_attention if self.training else 0.0
-        found_BTD = attend(q_BTD, k_BSD, v_BSD, self.position(r_LD), u_HE, w_HE, self.span, dropout)
-        return self._drop(self.attended(found_BTD))
+        context_BTD = attend(q_BTD, k_BSD, v_BSD, self.position(r_LD), u_HE, w_HE, self.span, dropout)
+        return self._drop(self.attended(context_BTD))
 
     def _inner(self, h_BTD: Tensor) -> Tensor:
         return self._drop(self.outer(self._drop(self.inner(h_BTD).relu())))

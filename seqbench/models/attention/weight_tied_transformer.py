@@ -1,5 +1,7 @@
-"""A Transformer of `n_layers` layers with one set of weights and the input injected into each, whose limit is the deep
-equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377; cells/transformer_block.py).
+"""Transformer whose layers share one set of weights, with the input injected into each (Bai et al. 2019).
+
+Its limit is the deep equilibrium Transformer (Bai, Kolter, Koltun 2019, arXiv 1909.01377); the layer is
+cells/attention/transformer_block.py.
 
     z_0 = 0,   z_{i+1} = f(z_i)
 
@@ -13,30 +15,32 @@ from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.attention.transformer_block import TransformerBlock
 
 
 class WeightTiedTransformer(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model). State: the last M <= `span` positions: "past" their
-    injected keys and values (B, M, 2 d_model), "z" what each layer read there, (B, M, N, d_model)."""
+    injected keys and values (B, M, 2 d_model), "z" what each layer read there, (B, M, N, d_model).
+
+    `n_layers` is how often the block is applied; the other arguments are the block's.
+    """
 
     def __init__(
         self,
         d_input: int,
-        d_model: int,
-        n_layers: int,
-        n_heads: int,
-        d_inner: int,
-        span: int,
-        dropout: float = 0.0,
-        dropout_attention: float = 0.0,
+        d_model: Count,
+        n_layers: Count,
+        n_heads: Count,
+        d_inner: Count,
+        span: Count,
+        dropout: Dropout = 0.0,
+        dropout_attention: Dropout = 0.0,
         pre_norm: bool = False,
         weight_norm: bool = True,
-        init_std: float = 0.05,
+        init_std: NotNegative = 0.05,
     ):
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers is at least 1, not {n_layers}")
         self.block = TransformerBlock(
             d_input, d_model, n_heads, d_inner, span, dropout, dropout_attention, pre_norm, weight_norm, init_std
         )

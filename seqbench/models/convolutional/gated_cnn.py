@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,7 @@ from torch.nn.utils import parametrizations
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
-
-INITS = ("kaiming", "convs2s")
+from seqbench.contracts.ranges import Dropout, OneOf
 
 
 def _gtu(z: Tensor) -> Tensor:
@@ -50,13 +50,17 @@ GATES: dict[str, tuple[int, Callable[[Tensor], Tensor]]] = {  # convolutions a l
 class GatedCNN(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, channels of the last layer).
 
-    `layers` lists (channels, k, r), or (channels, k) with r = 1: the input of the layer r - 1 before is added to the
-    layer's output (r = 1: its own input; 0: none), through a linear map where widths differ, and the sum is multiplied
-    by `residual_scale` (1 in the paper, sqrt(0.5) in fairseq). A linear map takes x to the first layer's channels.
-    `weight_norm` (Salimans and Kingma 2016, w = g v / ||v|| for each output channel) is on every weight, the linear
-    maps' too. `dropout` acts on each layer's input, not on what the residual adds. `init`: kaiming (the paper's),
-    N(0, 2 / fan-in); convs2s (fairseq's), with p = dropout N(0, 4 (1 - p) / fan-in) for convolutions,
-    N(0, (1 - p) / fan-in) for the first linear map, N(0, 1 / fan-in) for the residuals'. Biases start at 0.
+    - `layers` lists (channels, k, r), or (channels, k) with r = 1: the input of the layer r - 1 before is added to the
+      layer's output (r = 1: its own input; 0: none), through a linear map where widths differ. A linear map takes x to
+      the first layer's channels.
+    - `gate` is one of the above.
+    - `weight_norm` (Salimans and Kingma 2016, w = g v / ||v|| for each output channel) is on every weight, the linear
+      maps' too; `bias` gives convolutions and linear maps one, which starts at 0.
+    - `dropout` acts on each layer's input, not on what the residual adds.
+    - `residual_scale` multiplies the sum with the residual (1 in the paper, sqrt(0.5) in fairseq).
+    - `init` is kaiming (the paper's), N(0, 2 / fan-in), or convs2s (fairseq's), with p = dropout
+      N(0, 4 (1 - p) / fan-in) for convolutions, N(0, (1 - p) / fan-in) for the first linear map, N(0, 1 / fan-in) for
+      the residuals'.
 
     State: for each layer its last k - 1 inputs (B, k - 1, C), after dropout: an input is dropped once, whichever window
     reads it. Trained in windows with the state carried, the network sees the tokens before the window as an LSTM does,
@@ -67,20 +71,14 @@ class GatedCNN(Backbone):
         self,
         d_input: int,
         layers: Sequence[Sequence[int]],
-        gate: str = "glu",
+        gate: Annotated[str, OneOf(*GATES)] = "glu",
         weight_norm: bool = True,
         bias: bool = True,
-        dropout: float = 0.0,
+        dropout: Dropout = 0.0,
         residual_scale: float = 1.0,
-        init: str = "kaiming",
+        init: Annotated[str, OneOf("kaiming", "convs2s")] = "kaiming",
     ):
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate is one of {', '.join(GATES)}, not {gate!r}")
-        if init not in INITS:
-            raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout is at least 0 and below 1, not {dropout}")
         self._specs = _checked(layers)
         self._n_maps, self._gate = GATES[gate]
         self.dropout, self.residual_scale = dropout, residual_scale

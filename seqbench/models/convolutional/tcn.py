@@ -12,6 +12,7 @@ Shapes: B batch, T time, C channels, k kernel.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -20,18 +21,23 @@ from torch.nn.utils import parametrizations
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import AtLeast, Count, Dropout
 
 
 class TCN(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, last of `channels`). One block for each of `channels`; an output sees
     1 + 2 (kernel - 1) (2^blocks - 1) inputs. State: for each convolution its last (k - 1) 2^i inputs."""
 
-    def __init__(self, d_input: int, channels: Sequence[int], kernel: int, dropout: float = 0.0):
+    def __init__(
+        self,
+        d_input: int,
+        channels: Sequence[Count],
+        kernel: Annotated[int, AtLeast(2)],
+        dropout: Dropout = 0.0,
+    ):
         super().__init__()
-        if not channels or any(width < 1 for width in channels):
-            raise ValueError(f"channels is a list of positive widths, one a block, not {list(channels)}")
-        if kernel < 2:
-            raise ValueError(f"kernel is at least 2, not {kernel}")
+        if not channels:
+            raise ValueError("channels lists one width a block and is empty")
         self.d_output, self._d_input = channels[-1], d_input
         widths = [d_input, *channels]
         self.blocks = nn.ModuleList(

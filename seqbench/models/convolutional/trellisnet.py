@@ -1,5 +1,6 @@
-"""TrellisNet: `n_layers` levels of one gated convolution with the input injected into each (Bai, Kolter, Koltun 2019,
-arXiv 1810.06682; cells/trellis_block.py).
+"""TrellisNet: one gated convolution at every level, the input injected into each (Bai et al. 2019, arXiv 1810.06682).
+
+Bai, Kolter, Koltun, ICLR 2019; the level is cells/equilibrium/trellis_block.py.
 
     z_0 = 0,   z_{i+1} = f(z_i)
 
@@ -13,29 +14,31 @@ from torch import Tensor
 
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
 from seqbench.models.cells.equilibrium.trellis_block import TrellisBlock, checked_width
 
 
 class TrellisNet(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_model): the last `d_model` of h's `hidden_size` channels (null:
     all). State: the last S = `dilation` positions: "past" their injection (B, S, 4 hidden_size), "z" what each layer
-    read there, (B, S, N, 2 hidden_size)."""
+    read there, (B, S, N, 2 hidden_size).
+
+    `n_layers` is how often the block is applied; the other arguments are the block's.
+    """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        n_layers: int,
-        d_model: int | None = None,
-        dilation: int = 1,
-        dropout: float = 0.0,
-        weight_dropout: float = 0.0,
+        hidden_size: Count,
+        n_layers: Count,
+        d_model: Count | None = None,
+        dilation: Count = 1,
+        dropout: Dropout = 0.0,
+        weight_dropout: Dropout = 0.0,
         weight_norm: bool = True,
-        init_std: float = 0.01,
+        init_std: NotNegative = 0.01,
     ):
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers is at least 1, not {n_layers}")
         self.d_output = checked_width(d_model, hidden_size)
         self.n_layers = n_layers
         self.block = TrellisBlock(d_input, hidden_size, dilation, dropout, weight_dropout, weight_norm, init_std)

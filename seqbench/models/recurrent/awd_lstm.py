@@ -1,5 +1,6 @@
-"""AWD-LSTM: an LSTM regularised by dropped weights, locked dropout and its activations (Merity, Keskar, Socher, ICLR
-2018, arXiv 1708.02182; conventions as in the authors' code).
+"""AWD-LSTM: an LSTM with dropped weights and locked dropout (Merity, Keskar, Socher 2018, arXiv 1708.02182).
+
+Its activations are regularised, too; conventions as in the authors' code (ICLR 2018).
 
     h^l_t, c^l_t = LSTM_l(x^l_t, h^l_{t-1}, c^l_{t-1}; U_l * m_l)      x^{l+1}_t = h^l_t * n_l      y_t = h^L_t * n_L
     aux = alpha mean(y^2) + beta mean((h^L_{t+1} - h^L_t)^2)
@@ -19,44 +20,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.pytree import State, tree_map
-from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, stops_in_half, weights
+from seqbench.contracts.ranges import Count, Dropout, NotNegative
+from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, lstm_unsupported_in_half, weights
 
 
 class AWDLSTM(RecurrentStack):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, d_last). State: per layer (h, c), each (B, H), the last (B, d_last).
 
-    `d_last` is the last layer's width, the embedding's where the readout is tied to it (null: `hidden_size`). Locked
-    dropout: `dropout_input` on x, `dropout_hidden` between layers, `dropout_output` on y; `dropout_recurrent` drops
-    weights. `activation_weight` is alpha, `temporal_weight` beta; aux is there in training alone. Every layer starts
-    uniform in +-1/sqrt(its width).
+    - `d_last` is the last layer's width, the embedding's where the readout is tied to it (null: `hidden_size`).
+    - Locked dropout: `dropout_input` on x, `dropout_hidden` between layers, `dropout_output` on y.
+    - `dropout_recurrent` drops weights.
+    - `activation_weight` is alpha, `temporal_weight` beta; aux is there in training alone.
+
+    Every layer starts uniform in +-1/sqrt(its width).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        n_layers: int = 3,
-        d_last: int | None = None,
-        dropout_input: float = 0.4,
-        dropout_hidden: float = 0.25,
-        dropout_output: float = 0.4,
-        dropout_recurrent: float = 0.5,
-        activation_weight: float = 2.0,
-        temporal_weight: float = 1.0,
+        hidden_size: Count,
+        n_layers: Count = 3,
+        d_last: Count | None = None,
+        dropout_input: Dropout = 0.4,
+        dropout_hidden: Dropout = 0.25,
+        dropout_output: Dropout = 0.4,
+        dropout_recurrent: Dropout = 0.5,
+        activation_weight: NotNegative = 2.0,
+        temporal_weight: NotNegative = 1.0,
     ):
-        if n_layers < 1:
-            raise ValueError(f"n_layers is at least 1, not {n_layers}")
-        places = {"input": dropout_input, "hidden": dropout_hidden, "output": dropout_output}
-        for place, dropout in {**places, "recurrent": dropout_recurrent}.items():
-            if not 0 <= dropout < 1:
-                raise ValueError(f"dropout_{place} is at least 0 and below 1, not {dropout}")
         widths = [d_input, *[hidden_size] * (n_layers - 1), hidden_size if d_last is None else d_last]
         layers = [nn.LSTM(below, width, batch_first=True) for below, width in itertools.pairwise(widths)]
         for layer in layers:
             initialise(layer, "uniform", None)
         if n_layers == 1 and dropout_hidden > 0:
             raise ValueError(
-                f"dropout_hidden={dropout_hidden} acts between layers; on the only one dropout_output acts"
+                f"dropout_hidden={dropout_hidden} applies between layers and there is only one; use dropout_output"
             )
         super().__init__(layers, dropout_hidden)
         self.dropout_input, self.dropout_output = dropout_input, dropout_output
@@ -77,7 +75,7 @@ class AWDLSTM(RecurrentStack):
 
     def _run(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
         """The fused kernel given the dropped matrix: the module itself would keep, and on a GPU move, its weights."""
-        if stops_in_half(x):
+        if lstm_unsupported_in_half(x):
             with torch.autocast("cpu", enabled=False):
                 return self._run(layer, x.float(), tree_map(Tensor.float, before))
         input_weight, recurrent_weight, *biases = weights(layer)

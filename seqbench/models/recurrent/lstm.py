@@ -1,5 +1,6 @@
-"""Long short-term memory: Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, on torch's fused
-kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
+"""Long short-term memory (Hochreiter and Schmidhuber 1997).
+
+With the forget gate of Gers et al. 2000, on torch's fused kernels (cuDNN on a GPU) or, on a CPU, a compiled loop.
 
     i, f, o = sigmoid(W x_t + U h_{t-1} + b)    g = tanh(W_g x_t + U_g h_{t-1} + b_g)
     c_t = f * c_{t-1} + i * g                   h_t = o * tanh(c_t)
@@ -10,27 +11,29 @@ with one bias are 4 H lower.
 
 from __future__ import annotations
 
-from seqbench.models.cells.time_loop.stack import LSTMLayer, RecurrentStack, initialise, weights
+from seqbench.contracts.ranges import Backend, Count, Dropout, NotNegative
+from seqbench.models.cells.time_loop.stack import Init, LSTMLayer, RecurrentStack, initialise, weights
 
 
 class LSTM(RecurrentStack):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: per layer (h, c), each (B, hidden_size).
 
-    `dropout` acts between layers (Zaremba et al. 2014). `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where
-    null), glorot (TF1's BasicLSTMCell) or orthogonal. `forget_bias` fixes the forget gate's summed bias at the start
-    (null: as initialised). `backend`: reference | native | auto (cells/stack.py).
+    - `dropout` acts between layers (Zaremba et al. 2014).
+    - `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where null), glorot (TF1's BasicLSTMCell) or orthogonal.
+    - `forget_bias` fixes the forget gate's summed bias at the start (null: as initialised).
+    - `backend` does not affect results (cells/time_loop/stack.py).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        n_layers: int = 1,
-        dropout: float = 0.0,
-        init: str = "uniform",
-        init_range: float | None = None,
+        hidden_size: Count,
+        n_layers: Count = 1,
+        dropout: Dropout = 0.0,
+        init: Init = "uniform",
+        init_range: NotNegative | None = None,
         forget_bias: float | None = None,
-        backend: str = "auto",
+        backend: Backend = "auto",
     ):
         layers = [
             LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)

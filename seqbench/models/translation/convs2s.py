@@ -1,5 +1,7 @@
-"""Convolutional sequence to sequence learning (Gehring, Auli, Grangier, Yarats, Dauphin 2017, arXiv 1705.03122), with
-the scales of fairseq's FConvModel, the authors' code. There the output layer has weight norm too; here it is a head's.
+"""ConvS2S: convolutional sequence to sequence learning (Gehring et al. 2017, arXiv 1705.03122).
+
+Gehring, Auli, Grangier, Yarats, Dauphin, with the scales of fairseq's FConvModel, the authors' code. There the output
+layer has weight norm too; here it is a head's.
 
     layer       h = (GLU(conv_k(h')) + h') sqrt(1/2)
     decoder     d_i = (W h_i + b + g_i) sqrt(1/2)       g_i: the embedded input, u of them below
@@ -23,19 +25,24 @@ from torch.nn.utils import parametrizations
 
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout
 from seqbench.models.cells.attention.source import masked_softmax
 
 _HALF = math.sqrt(0.5)
 
 
 class ConvS2S(EncoderDecoder):
-    """`encoder_layers` and `decoder_layers` list (channels, kernel); the encoder's kernels are odd, for it pads both
-    sides. `d_hidden` is the width of what comes out. Positions from `max_positions` on share one embedding. `dropout`
-    acts on embeddings, on each convolution's input and on what comes out. Weights are normal with variance
-    4 (1 - p) / fan-in before a gate, (1 - p) / fan-in in the linear maps of the embeddings, and 1 / fan-in in the
-    others, from whose inputs nothing is dropped; weight norm on all of them.
+    """Encoder and decoder of gated convolutions. State: for each layer its last k - 1 inputs (B, k - 1, C), and the
+    number of tokens so far (B,).
 
-    State: for each layer its last k - 1 inputs (B, k - 1, C), and the number of tokens so far (B,).
+    - `encoder_layers` and `decoder_layers` list (channels, kernel); the encoder's kernels are odd, for it pads both
+      sides.
+    - `d_hidden` is the width of what comes out.
+    - `dropout` acts on embeddings, on each convolution's input and on what comes out.
+    - `max_positions`: positions from there on share one embedding.
+
+    Weights are normal with variance 4 (1 - p) / fan-in before a gate, (1 - p) / fan-in in the linear maps of the
+    embeddings, and 1 / fan-in in the others, from whose inputs nothing is dropped; weight norm on all of them.
     """
 
     def __init__(
@@ -43,9 +50,9 @@ class ConvS2S(EncoderDecoder):
         d_input: int,
         encoder_layers: Sequence[Sequence[int]],
         decoder_layers: Sequence[Sequence[int]],
-        d_hidden: int,
-        dropout: float = 0.1,
-        max_positions: int = 1024,
+        d_hidden: Count,
+        dropout: Dropout = 0.1,
+        max_positions: Count = 1024,
     ):
         super().__init__()
         for name, layers in (("encoder_layers", encoder_layers), ("decoder_layers", decoder_layers)):

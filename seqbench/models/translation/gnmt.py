@@ -12,6 +12,8 @@ Shapes: B batch, S source positions, T target positions, D features, H hidden si
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from seqbench.contracts.backbone import ParameterGroup
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.ranges import AtLeast, Count, Dropout, NotNegative
 from seqbench.models.cells.attention.source import Attention, reversed_within
 from seqbench.models.cells.time_loop.stack import LSTMLayer, initialise, weights
 
@@ -26,26 +29,24 @@ _FIRST_RESIDUAL = 2  # the third layer
 
 
 class GNMT(EncoderDecoder):
-    """`n_layers` in the encoder, the bottom one of two directions counted once, and in the decoder. `d_attention` is
-    the width of the attention's hidden layer (null: `hidden_size`; the paper does not give it). `dropout` acts on what
-    enters each layer, but for the contexts that enter the decoder's bottom one. All weights of recurrences are
-    U(-`init_range`, `init_range`).
+    """Encoder and decoder of stacked LSTMs. State: the bottom layer's and the upper layers' (h, c), each (B, H).
 
-    State: the bottom layer's and the upper layers' (h, c), each (B, H).
+    - `n_layers` in the encoder, the bottom one of two directions counted once, and in the decoder.
+    - `d_attention` is the width of the attention's hidden layer (null: `hidden_size`; the paper does not give it).
+    - `dropout` acts on what enters each layer, but for the contexts that enter the decoder's bottom one.
+    - `init_range` r: all weights of recurrences are U(-r, r).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        n_layers: int,
-        d_attention: int | None = None,
-        dropout: float = 0.2,
-        init_range: float = 0.04,
+        hidden_size: Count,
+        n_layers: Annotated[int, AtLeast(2)],
+        d_attention: Count | None = None,
+        dropout: Dropout = 0.2,
+        init_range: NotNegative = 0.04,
     ):
         super().__init__()
-        if n_layers < 2:
-            raise ValueError(f"n_layers is at least 2, not {n_layers}")
         self.hidden_size, self.dropout, self.d_output = hidden_size, dropout, hidden_size
         widths = [d_input, 2 * hidden_size, *[hidden_size] * (n_layers - 2)]
         self.backward_layer = LSTMLayer(d_input, hidden_size, batch_first=True)

@@ -1,10 +1,11 @@
-"""An encoder and a decoder made of any two backbones, joined by attention (Luong, Pham, Manning 2015, arXiv 1508.04025,
-without input feeding: so the decoder runs over a whole target at once).
+"""Encoder and decoder made of any two backbones, joined by attention (Luong et al. 2015, arXiv 1508.04025).
+
+Luong, Pham, Manning, without input feeding: so the decoder runs over a whole target at once.
 
     m = encoder(x), or (encoder(x), encoder'(x reversed)) side by side
     h_t = decoder(y_1, ..., y_t)        c_t = attention(h_t, m)        out_t = tanh(W (c_t, h_t))
 
-Scores as cells/source_attention.py has them; with an LSTM or GRU and attention=additive it scores as Bahdanau et al.
+Scores as cells/attention/source.py has them; with an LSTM or GRU and attention=additive it scores as Bahdanau et al.
 2015 (arXiv 1409.0473).
 
 Shapes: B batch, S source positions, T target positions, D features.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -22,14 +24,19 @@ from torch import Tensor, nn
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout, OneOf
 from seqbench.models.cells.attention.source import Attention, reversed_within
 
 
 class RNNAttention(EncoderDecoder):
-    """`encoder` and `decoder` make a backbone of so many input features. `bidirectional`: two encoders, of which one
-    reads the source backwards. `d_attention` is the width of additive scores; `d_combined` is that of what comes out
-    (null: the decoder's). `dropout` acts on the encoder's output and on what comes out. Both backbones' parameter
-    groups go by their names, together: "recurrent" holds encoder and decoder.
+    """Two backbones and the attention between them. Their parameter groups go by their names, together: "recurrent"
+    holds encoder and decoder.
+
+    - `encoder` and `decoder` make a backbone of so many input features.
+    - `bidirectional`: two encoders, of which one reads the source backwards.
+    - `attention` is additive, general or dot, and `d_attention` the width of additive scores.
+    - `d_combined` is the width of what comes out (null: the decoder's).
+    - `dropout` acts on the encoder's output and on what comes out.
     """
 
     def __init__(
@@ -38,10 +45,10 @@ class RNNAttention(EncoderDecoder):
         encoder: Callable[..., Backbone],
         decoder: Callable[..., Backbone],
         bidirectional: bool = True,
-        attention: str = "additive",
-        d_attention: int = 256,
-        d_combined: int | None = None,
-        dropout: float = 0.0,
+        attention: Annotated[str, OneOf("additive", "general", "dot")] = "additive",
+        d_attention: Count = 256,
+        d_combined: Count | None = None,
+        dropout: Dropout = 0.0,
     ):
         super().__init__()
         self.encoders = nn.ModuleList(encoder(d_input=d_input) for _ in range(2 if bidirectional else 1))

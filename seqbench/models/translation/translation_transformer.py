@@ -3,8 +3,8 @@
     x = sqrt(d) embedding + sinusoids      encoder layer: x + self-attention, x + feed-forward
                                            decoder layer: x + causal self-attention, x + attention to the source, x + ff
 
-with a layer norm after each sum (norm = post, the paper's) or before each part, and one at the end (pre; Xiong et al.
-2020, arXiv 2002.04745).
+with a norm after each sum (the paper's) or before each part, and one at the end (`pre_norm`; Xiong et al. 2020, arXiv
+2002.04745).
 
 Shapes: B batch, S source positions, T target positions, P positions so far, D features, H heads, E features of a head.
 """
@@ -12,49 +12,56 @@ Shapes: B batch, S source positions, T target positions, P positions so far, D f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.encoder_decoder import EncoderDecoder
+from seqbench.contracts.norm import Norm
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count, Dropout
 from seqbench.models.cells.attention.source import MultiHead
-
-NORMS = ("post", "pre")
+from seqbench.models.cells.norm.layer_norm import LayerNorm
 
 
 class TranslationTransformer(EncoderDecoder):
-    """`d_ff` is the width of the feed-forward layers. `dropout` acts on each part's output and on the sums of
-    embeddings and sinusoids; `dropout_attention` on attention's weights. `d_model` is the width of the embeddings too:
-    they may be shared with the head. State: for each layer the keys and values of the target so far, (B, H, P, E).
+    """Encoder and decoder of `n_layers` each. State: for each layer the keys and values of the target so far,
+    (B, H, P, E).
+
+    - `d_model` is the width of the embeddings too: they may be shared with the head.
+    - `d_inner` is the width between the two linear maps of a feed-forward part.
+    - `dropout` acts on each part's output and on the sums of embeddings and sinusoids; `dropout_attention` on
+      attention's weights.
+    - `pre_norm` puts the norm before each part and one at the end; else it follows each sum.
+    - `norm` makes one of so many features.
     """
 
     def __init__(
         self,
         d_input: int,
-        d_model: int,
-        n_heads: int,
-        n_layers: int,
-        d_ff: int,
-        dropout: float = 0.1,
-        dropout_attention: float = 0.0,
-        norm: str = "post",
+        d_model: Count,
+        n_heads: Count,
+        n_layers: Count,
+        d_inner: Count,
+        dropout: Dropout = 0.1,
+        dropout_attention: Dropout = 0.0,
+        pre_norm: bool = False,
+        norm: Callable[..., Norm] = LayerNorm,
     ):
         super().__init__()
         if d_input != d_model:
             raise ValueError(f"embedding.d_embed is the model's width: {d_model}, not {d_input}")
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model={d_model} is even and divides into n_heads={n_heads}")
-        if norm not in NORMS:
-            raise ValueError(f"norm is one of {', '.join(NORMS)}, not {norm!r}")
         self.d_output = self.d_model = d_model
         self.dropout = dropout
-        settings = (d_model, n_heads, d_ff, dropout, dropout_attention, norm == "pre")
+        settings = (d_model, n_heads, d_inner, dropout, dropout_attention, pre_norm, norm)
         self.encoder = nn.ModuleList(_Layer(*settings, attends=False) for _ in range(n_layers))
         self.decoder = nn.ModuleList(_Layer(*settings, attends=True) for _ in range(n_layers))
-        final = nn.LayerNorm if norm == "pre" else nn.Identity
-        self.encoder_norm, self.decoder_norm = final(d_model), final(d_model)
+        self.encoder_norm = norm(d_input=d_model) if pre_norm else nn.Identity()
+        self.decoder_norm = norm(d_input=d_model) if pre_norm else nn.Identity()
 
     def encode(self, x_BSD: Tensor, valid_BS: Tensor) -> tuple[State, None]:
         x_BSD = self._placed(x_BSD, 0)
@@ -92,17 +99,25 @@ class _Layer(nn.Module):
     """Self-attention, attention to the source where it `attends`, and two linear maps with a ReLU between."""
 
     def __init__(
-        self, d_model: int, n_heads: int, d_ff: int, dropout: float, dropout_attention: float, pre: bool, attends: bool
+        self,
+        d_model: int,
+        n_heads: int,
+        d_inner: int,
+        dropout: float,
+        dropout_attention: float,
+        pre_norm: bool,
+        norm: Callable[..., Norm],
+        attends: bool,
     ):
         super().__init__()
-        self.dropout, self.pre = dropout, pre
+        self.dropout, self.pre_norm = dropout, pre_norm
         self.to_self = MultiHead(d_model, n_heads, dropout_attention)
         self.to_source = MultiHead(d_model, n_heads, dropout_attention) if attends else None
-        self.wide, self.narrow = nn.Linear(d_model, d_ff), nn.Linear(d_ff, d_model)
+        self.wide, self.narrow = nn.Linear(d_model, d_inner), nn.Linear(d_inner, d_model)
         for part in (self.wide, self.narrow):
             nn.init.xavier_uniform_(part.weight)
             nn.init.zeros_(part.bias)
-        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(3 if attends else 2))
+        self.norms = nn.ModuleList(norm(d_input=d_model) for _ in range(3 if attends else 2))
 
     def forward(
         self,
@@ -115,7 +130,7 @@ class _Layer(nn.Module):
         """y, the keys and values of self-attention with the `past` ones, and the weights of the source's positions."""
         norms = iter(self.norms)
         norm = next(norms)
-        own_BTD = norm(x_BTD) if self.pre else x_BTD
+        own_BTD = norm(x_BTD) if self.pre_norm else x_BTD
         keys = self.to_self.remember(own_BTD)
         if past is not None:
             keys = (torch.cat([past[0], keys[0]], 2), torch.cat([past[1], keys[1]], 2))
@@ -123,15 +138,15 @@ class _Layer(nn.Module):
         weight_BTS = None
         if self.to_source is not None and source is not None:
             norm = next(norms)
-            part_BTD, weight_BTS = self.to_source(norm(x_BTD) if self.pre else x_BTD, source, source_seen)
+            part_BTD, weight_BTS = self.to_source(norm(x_BTD) if self.pre_norm else x_BTD, source, source_seen)
             x_BTD = self._sum(x_BTD, part_BTD, norm)
         norm = next(norms)
-        part_BTD = self.narrow(self.wide(norm(x_BTD) if self.pre else x_BTD).relu())
+        part_BTD = self.narrow(self.wide(norm(x_BTD) if self.pre_norm else x_BTD).relu())
         return self._sum(x_BTD, part_BTD, norm), keys, weight_BTS
 
     def _sum(self, x_BTD: Tensor, part_BTD: Tensor, norm: nn.Module) -> Tensor:
         total_BTD = x_BTD + F.dropout(part_BTD, self.dropout, self.training)
-        return total_BTD if self.pre else norm(total_BTD)
+        return total_BTD if self.pre_norm else norm(total_BTD)
 
 
 def positions(first: int, n: int, d_model: int, device: torch.device) -> Tensor:

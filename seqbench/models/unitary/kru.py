@@ -1,5 +1,6 @@
-"""KRU: a recurrent unit whose recurrent matrix is a Kronecker product of small unitary factors (Jose, Cisse, Fleuret,
-ICML 2018, arXiv 1705.10142). No official model code exists; equations as in the paper.
+"""KRU: the recurrent matrix is a Kronecker product of small unitary factors (Jose et al. 2018, arXiv 1705.10142).
+
+Jose, Cisse, Fleuret, ICML 2018. No official model code exists; equations as in the paper.
 
     h_t = f(W h_{t-1} + U x_t),   W = W_0 (x) ... (x) W_{F-1}
 
@@ -12,11 +13,13 @@ Shapes: N units, F factors of sizes P_f x P_f.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.ranges import Backend, Count, NotNegative, OneOf
 from seqbench.models.cells.maps.kronecker import Kronecker, checked_sizes, random_unitary, unitary_penalty
 from seqbench.models.cells.time_loop.recurrent import Recurrent
 
@@ -24,28 +27,30 @@ from seqbench.models.cells.time_loop.recurrent import Recurrent
 class KRU(Recurrent):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, 2 N), or (B, T, N) for real factors. State: h, of the same width.
 
-    `factor_sizes` are P_0, P_1, ..., the first varying slowest; their product is N, `hidden_size`. None: all of them 2,
-    as in the paper. `complex`: complex factors, or real ones. `nonlinearity`: modrelu (bias trained, one for each unit)
-    or tanh (of real and imaginary parts apart). `unitary_weight` is the penalty's weight. With `trainable_recurrence`
-    false the factors stay as they were drawn (the paper's copy task). `input_init_range` bounds U's uniform
-    initialisation. The factors are the parameter group "recurrent". `backend`: reference | native | auto
-    (cells/recurrence.py).
+    - `factor_sizes` are P_0, P_1, ..., the first varying slowest; their product is N, `hidden_size`. None: all of them
+      2, as in the paper.
+    - `complex`: complex factors, or real ones.
+    - `nonlinearity` is modrelu (bias trained, one for each unit) or tanh (of real and imaginary parts apart).
+    - `unitary_weight` is the penalty's weight.
+    - `trainable_recurrence`: if false, the factors stay as they were drawn (the paper's copy task).
+    - `input_init_range` bounds U's uniform initialisation.
+    - `backend` does not affect results (cells/time_loop/recurrence.py).
+
+    The factors are the parameter group "recurrent".
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
-        factor_sizes: Sequence[int] | None = None,
+        hidden_size: Count,
+        factor_sizes: Sequence[Count] | None = None,
         complex: bool = True,
-        nonlinearity: str = "modrelu",
-        unitary_weight: float = 0.0,
+        nonlinearity: Annotated[str, OneOf("modrelu", "tanh")] = "modrelu",
+        unitary_weight: NotNegative = 0.0,
         trainable_recurrence: bool = True,
-        input_init_range: float = 0.01,
-        backend: str = "auto",
+        input_init_range: NotNegative = 0.01,
+        backend: Backend = "auto",
     ):
-        if nonlinearity not in ("modrelu", "tanh"):
-            raise ValueError(f"nonlinearity is modrelu or tanh, not {nonlinearity!r}")
         super().__init__("complex_modrelu" if complex and nonlinearity == "modrelu" else nonlinearity, backend)
         sizes = checked_sizes(hidden_size, factor_sizes)
         self.complex, self.unitary_weight = complex, unitary_weight
@@ -60,7 +65,7 @@ class KRU(Recurrent):
         )
         self.bias = nn.Parameter(torch.zeros(hidden_size if nonlinearity == "modrelu" else self.d_output))
 
-    def map(self) -> Kronecker:
+    def linear_map(self) -> Kronecker:
         return Kronecker(self._matrices())
 
     def penalty(self) -> Tensor | None:

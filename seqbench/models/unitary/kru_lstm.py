@@ -1,5 +1,6 @@
-"""KRU-LSTM: an LSTM whose four recurrent matrices are Kronecker products (Jose, Cisse, Fleuret, ICML 2018, arXiv
-1705.10142, section on KRU-LSTM; real factors, no penalty).
+"""KRU-LSTM: an LSTM whose recurrent matrices are Kronecker products (Jose et al. 2018, arXiv 1705.10142).
+
+Jose, Cisse, Fleuret, ICML 2018, section on KRU-LSTM; real factors, no penalty.
 
     i, f, o = sigmoid(U x_t + W h_{t-1} + b)      g = tanh(U_g x_t + W_g h_{t-1} + b_g)
     c_t = f * c_{t-1} + i * g                     h_t = o * tanh(c_t)
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State
+from seqbench.contracts.ranges import Count
 from seqbench.models.cells.maps.kronecker import Kronecker, checked_sizes, random_unitary
 from seqbench.models.cells.time_loop.recurrence import project
 
@@ -32,13 +34,13 @@ class KRULSTM(Backbone):
     """
 
     def __init__(
-        self, d_input: int, hidden_size: int, factor_sizes: Sequence[int] | None = None, forget_bias: float = 1.0
+        self, d_input: int, hidden_size: Count, factor_sizes: Sequence[Count] | None = None, forget_bias: float = 1.0
     ):
         super().__init__()
         sizes = checked_sizes(hidden_size, factor_sizes)
         self.d_output = hidden_size
         self.factors = nn.ParameterList(
-            nn.Parameter(torch.stack([random_unitary(size, complex=False) for _ in range(GATES)])) for size in sizes
+            nn.Parameter(torch.stack([random_unitary(size, is_complex=False) for _ in range(GATES)])) for size in sizes
         )
         self.weight_input = nn.Parameter(nn.init.xavier_uniform_(torch.empty(d_input, GATES * hidden_size)))
         self.bias = nn.Parameter(torch.zeros(GATES * hidden_size))
@@ -46,7 +48,7 @@ class KRULSTM(Backbone):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         maps = [Kronecker([factor[gate] for factor in self.factors]) for gate in range(GATES)]
-        a_GPP, c_GQQ = torch.stack([map.a_PP for map in maps]), torch.stack([map.c_QQ.T for map in maps])
+        a_GPP, c_GQQ = torch.stack([gate.a_PP for gate in maps]), torch.stack([gate.c_QQ.T for gate in maps])
         zero_BN = self.weight_input.new_zeros(len(x), self.d_output)
         (h_BN, c_BN), outputs = (zero_BN, zero_BN) if state is None else state, [zero_BN[:, None][:, :0]]
         for x_BN in (project(x, self.weight_input) + self.bias).unbind(1):

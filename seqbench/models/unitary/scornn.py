@@ -1,5 +1,6 @@
-"""scoRNN: an orthogonal recurrent network by the scaled Cayley transform (Helfrich, Willmott, Ye, ICML 2018, arXiv
-1707.09520; equations as in the paper, conventions and initialisation as in the authors' code).
+"""scoRNN: an orthogonal RNN by the scaled Cayley transform (Helfrich, Willmott, Ye 2018, arXiv 1707.09520).
+
+Equations as in the paper (ICML 2018), conventions and initialisation as in the authors' code.
 
     h_t = modReLU(x_t U + h_{t-1} W),   W = (I + A)^{-1} (I - A) D,   D = diag(1, ..., 1, -1, ..., -1)
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import ParameterGroup
+from seqbench.contracts.ranges import Backend, Count, NotNegative
 from seqbench.models.cells.maps.cayley import block_rotations, scaled_cayley
 from seqbench.models.cells.time_loop.recurrence import Dense
 from seqbench.models.cells.time_loop.recurrent import Recurrent
@@ -20,19 +22,20 @@ from seqbench.models.cells.time_loop.recurrent import Recurrent
 class SCORNN(Recurrent):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: h (B, hidden_size).
 
-    `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end. `input_init_range` bounds U's
-    uniform initialisation. A is the parameter group "recurrent": its learning rate is `recurrent_lr_scale` times the
-    others'. `backend`: reference | native | auto (cells/recurrence.py).
+    - `n_negative` is the number of -1 on D's diagonal (the paper's rho), at its end.
+    - `input_init_range` bounds U's uniform initialisation.
+    - `recurrent_lr_scale` times the others' is the learning rate of A, the parameter group "recurrent".
+    - `backend` does not affect results (cells/time_loop/recurrence.py).
     """
 
     def __init__(
         self,
         d_input: int,
-        hidden_size: int,
+        hidden_size: Count,
         n_negative: int,
-        input_init_range: float = 0.01,
-        recurrent_lr_scale: float = 0.1,
-        backend: str = "auto",
+        input_init_range: NotNegative = 0.01,
+        recurrent_lr_scale: NotNegative = 0.1,
+        backend: Backend = "auto",
     ):
         super().__init__("modrelu", backend)
         if not 0 <= n_negative <= hidden_size:
@@ -53,7 +56,7 @@ class SCORNN(Recurrent):
         """W (H, H), orthogonal; it multiplies row vectors from the right."""
         return scaled_cayley(self.skew_entries, self.sign)
 
-    def map(self) -> Dense:
+    def linear_map(self) -> Dense:
         return Dense(self.recurrent_matrix())
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:

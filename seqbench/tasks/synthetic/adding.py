@@ -25,6 +25,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import score
@@ -45,11 +46,11 @@ class Adding(Task):
         self,
         length: int,
         variant: str = "urnn",
-        batch_size: int = 50,
-        eval_batch_size: int = 500,
-        train_size: int = 100_000,
-        valid_size: int = 10_000,
-        test_size: int = 10_000,
+        batch_size: Count = 50,
+        eval_batch_size: Count = 500,
+        train_size: Count = 100_000,
+        valid_size: Count = 10_000,
+        test_size: Count = 10_000,
         fresh: bool = False,
         data_seed: int = 0,
     ):

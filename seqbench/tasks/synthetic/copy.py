@@ -22,6 +22,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import score_classes
@@ -44,11 +45,11 @@ class Copy(Task):
         delay: int,
         n_copied: int = 10,
         variant: str = "urnn",
-        batch_size: int = 20,
-        eval_batch_size: int = 100,
-        train_size: int = 20_000,
-        valid_size: int = 1_000,
-        test_size: int = 1_000,
+        batch_size: Count = 20,
+        eval_batch_size: Count = 100,
+        train_size: Count = 20_000,
+        valid_size: Count = 1_000,
+        test_size: Count = 1_000,
         fresh: bool = False,
         data_seed: int = 0,
     ):

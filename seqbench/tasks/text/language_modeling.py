@@ -20,6 +20,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import Task
 from seqbench.data.files.lock import say
 from seqbench.data.random_bits import check_data_seed
@@ -41,9 +42,9 @@ class LanguageModeling(Task):
     def __init__(
         self,
         corpus: str,
-        batch_size: int,
-        bptt: int,
-        eval_window: int,
+        batch_size: Count,
+        bptt: Count,
+        eval_window: Count,
         data_dir: Path,
         source: str | None,
         variable_bptt: bool = False,

@@ -25,6 +25,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Outputs
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.ranges import Count
 from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.files.lock import say
 from seqbench.data.pairs.buckets import Buckets, InOrder
@@ -56,8 +57,8 @@ class Translation(Task):
         max_pieces: int,
         max_ratio: float | None,
         tokenized: bool,
-        batch_tokens: int,
-        eval_batch_tokens: int,
+        batch_tokens: Count,
+        eval_batch_tokens: Count,
         data_seed: int,
         data_dir: Path,
         source: str | None,
@@ -162,19 +163,28 @@ class Translation(Task):
 
 
 class Multi30k(Translation):
-    """29,000 / 1,014 / 1,000 captions; test is test_2016_flickr (Elliott et al. 2016, arXiv 1605.00459)."""
+    """Multi30k captions, English to German: 29,000 / 1,014 / 1,000 pairs (Elliott et al. 2016, arXiv 1605.00459).
+
+    Test is test_2016_flickr.
+    """
 
     corpus = MULTI30K
 
 
 class WMT14German(Translation):
-    """4.5 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
+    """WMT14 English to German: 4.5 million pairs (Bojar et al. 2014).
+
+    Valid is newstest2013 (3,000 pairs), test newstest2014, all 3,003.
+    """
 
     corpus = WMT14_GERMAN
 
 
 class WMT14French(Translation):
-    """40.8 million pairs; valid is newstest2013 (3,000) and test newstest2014, all 3,003 (Bojar et al. 2014)."""
+    """WMT14 English to French: 40.8 million pairs (Bojar et al. 2014).
+
+    Valid is newstest2013 (3,000 pairs), test newstest2014, all 3,003.
+    """
 
     corpus = WMT14_FRENCH
 

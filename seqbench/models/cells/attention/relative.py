@@ -1,5 +1,6 @@
-"""Causal attention with relative positions over a span, as in Transformer-XL (Dai et al., ACL 2019, arXiv 1901.02860,
-section 3.3), of queries, keys and values that the caller has projected.
+"""Causal attention with relative positions over a span (Dai et al. 2019, arXiv 1901.02860, section 3.3).
+
+Of queries, keys and values that the caller has projected, as in Transformer-XL.
 
     A_ij = ((q_i + u) . k_j + (q_i + w) . r_{i-j}) / sqrt(E)        i - span <= j <= i
     o_i = sum_j softmax_j(A_ij) v_j

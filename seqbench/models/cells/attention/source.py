@@ -1,5 +1,7 @@
-"""Attention over a source's positions: by one score a position (Bahdanau et al. 2015, arXiv 1409.0473; Luong et al.
-2015, arXiv 1508.04025), or by several heads (Vaswani et al. 2017, arXiv 1706.03762).
+"""Attention over a source's positions, with one score a position or with several heads.
+
+One score: Bahdanau et al. 2015, arXiv 1409.0473; Luong et al. 2015, arXiv 1508.04025. Heads: Vaswani et al. 2017,
+arXiv 1706.03762.
 
     context_t = sum_s softmax_s(score(q_t, k_s)) v_s        over the positions that are no padding
 
@@ -20,16 +22,12 @@ from torch import Tensor, nn
 
 from seqbench.contracts.pytree import State
 
-KINDS = ("additive", "general", "dot")
-
 
 class Attention(nn.Module):
     """`remember` prepares what is attended to, once; then queries (B, T, d_query) find contexts (B, T, d_memory)."""
 
     def __init__(self, d_query: int, d_memory: int, kind: str, d_attention: int):
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"attention is one of {', '.join(KINDS)}, not {kind!r}")
         if kind == "dot" and d_query != d_memory:
             raise ValueError(
                 f"attention=dot needs a decoder as wide as the encoder's output, {d_memory}, not {d_query}"

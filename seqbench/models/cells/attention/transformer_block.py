@@ -1,5 +1,7 @@
-"""One Transformer layer that is applied again and again with the input injected each time (Bai, Kolter, Koltun 2019,
-arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; details as in the authors' code).
+"""One Transformer layer that is applied again and again, with the input injected each time (Bai et al. 2019).
+
+Bai, Kolter, Koltun 2019, arXiv 1909.01377; relative attention of Dai et al. 2019, arXiv 1901.02860; details as in the
+authors' code.
 
     q, k, v = W_qkv [memory, z] + U x                     a_ij ~ exp(((q_i + u) . k_j + (q_i + w) . r_{i-j}) / sqrt(E))
     h = LN(W_o a v + z),   f(z) = LN(W_2 relu(W_1 h) + h)                                              (post-norm)
@@ -23,8 +25,14 @@ from seqbench.models.cells.equilibrium.tied import TiedLinear, dropout_mask, low
 
 
 class TransformerBlock(nn.Module):
-    """`bind` makes f for one segment. `dropout` acts on what attention and feed-forward net add and inside the latter,
-    with masks that all positions and applications share; `dropout_attention` on the a_ij."""
+    """The layer's weights; `bind` makes f for one segment.
+
+    - `d_inner` is F, `span` the number of positions before its own that each one sees.
+    - `dropout` acts on what attention and feed-forward net add and inside the latter, with masks that all positions and
+      applications share; `dropout_attention` on the a_ij.
+    - `pre_norm` chooses the second of the two forms above.
+    - `weight_norm` is on all matrices but U; all of them start in N(0, `init_std`^2).
+    """
 
     def __init__(
         self,
@@ -42,8 +50,6 @@ class TransformerBlock(nn.Module):
         super().__init__()
         if d_model % n_heads or d_model % 2:
             raise ValueError(f"d_model is even and a multiple of n_heads={n_heads}, not {d_model}")
-        if span < 1:
-            raise ValueError(f"span is at least 1, not {span}")
         self.d_model, self.n_heads, self.span, self.pre_norm = d_model, n_heads, span, pre_norm
         self.dropout, self.dropout_attention = dropout, dropout_attention
         self.inject = TiedLinear(d_input, 3 * d_model, init_std)
@@ -66,10 +72,10 @@ class TransformerStep:
     of this one's injection."""
 
     def __init__(self, block: TransformerBlock, x: Tensor, past_BM2D: Tensor | None):
-        self.block, self.qkv = block, block.qkv.made()
-        self.out, self.inner, self.outer = block.out.made(), block.inner.made(), block.outer.made()
+        self.block, self.qkv = block, block.qkv.effective()
+        self.out, self.inner, self.outer = block.out.effective(), block.inner.effective(), block.outer.effective()
         D, H = block.d_model, block.n_heads
-        self.inject_BTC = block.inject.made()(x)
+        self.inject_BTC = block.inject.effective()(x)
         if past_BM2D is None:
             past_BM2D = self.inject_BTC.new_zeros(len(x), 0, 2 * D)
         self.before_BM2D = past_BM2D
@@ -79,7 +85,7 @@ class TransformerStep:
         self.content_bias = lowered(block.content_bias).unflatten(0, heads)
         self.position_bias = lowered(block.position_bias).unflatten(0, heads)
         distances_LD = sinusoids(min(M + T, block.span + 1), block.content_bias)
-        self.position_LD = block.position.made()(distances_LD)
+        self.position_LD = block.position.effective()(distances_LD)
         rate, training = block.dropout, block.training
         self.mask_out = dropout_mask(x, (B, 1, D), rate, training)
         self.mask_inner = dropout_mask(x, (B, 1, block.inner.weight.shape[0]), rate, training)

@@ -16,14 +16,17 @@ Shapes: B batch; z is (B, ...).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqbench.models.cells.equilibrium.solvers import Solution, Solver, solve
+from seqbench.contracts.fixed_point import FixedPoint
+from seqbench.contracts.ranges import Count, NotNegative, NotNegativeInt, OneOf, Share
+from seqbench.contracts.solver import Function, Solution, Solver
+from seqbench.models.cells.equilibrium.anderson import Anderson
 
-Function = Callable[[Tensor], Tensor]
 GROWTH = 0.1  # of the Jacobian loss's weight, every `jacobian_growth_steps`, as in the authors' code
 NAMES = (
     *("forward_evaluations", "forward_residual", "forward_unconverged", "forward_failed"),
@@ -31,44 +34,35 @@ NAMES = (
 )
 
 
-class Equilibrium(nn.Module):
-    """`forward(f, start)` gives (z*, aux): aux is the Jacobian's loss, weight * |v^T J|^2 / numel(z) with v ~ N(0, I),
-    in a share `jacobian_probability` of the training passes, or None.
+class Equilibrium(FixedPoint):
+    """`forward(f, start)` gives (z*, aux): aux is the Jacobian's loss, or None.
 
-    `gradient` is "implicit", or "phantom": through `phantom_steps` steps z <- (1 - damping) z + damping f(z) from z*
-    (Geng et al. 2021, arXiv 2111.05177). During the first `pretrain_steps` optimizer steps f is applied
-    `pretrain_layers` times instead. `on_failure`: where a solver gets nowhere on a sequence, "stop" with a
-    `FloatingPointError`, or "continue" with its best iterate; either way it counts in `diagnostics`. f must be the same
-    function at every application: what is random in it is drawn before.
+    - `forward` and `backward` make the solvers of z* and of u.
+    - `gradient` is "implicit", or "phantom": through `phantom_steps` steps z <- (1 - damping) z + damping f(z) from z*
+      (Geng et al. 2021, arXiv 2111.05177).
+    - `jacobian_weight` is the weight of |v^T J|^2 / numel(z), v ~ N(0, I), which is added in a share
+      `jacobian_probability` of the training passes; it grows by 0.1 every `jacobian_growth_steps` (null: never).
+    - During the first `pretrain_steps` optimizer steps f is applied `pretrain_layers` times instead.
+    - `on_failure`: where the solver fails on a sequence, "stop" with a `FloatingPointError`, or "continue" with its
+      best iterate; either way it counts in `diagnostics`.
     """
 
     def __init__(
         self,
-        forward_solver: Solver,
-        backward_solver: Solver,
-        gradient: str,
-        phantom_steps: int,
-        damping: float,
-        jacobian_weight: float,
-        jacobian_probability: float,
-        jacobian_growth_steps: int | None,
-        pretrain_steps: int,
-        pretrain_layers: int,
-        on_failure: str,
+        forward: Callable[..., Solver] = Anderson,
+        backward: Callable[..., Solver] = Anderson,
+        gradient: Annotated[str, OneOf("implicit", "phantom")] = "implicit",
+        phantom_steps: Count = 5,
+        damping: Share = 0.8,
+        jacobian_weight: NotNegative = 0.0,
+        jacobian_probability: Share = 1.0,
+        jacobian_growth_steps: Count | None = None,
+        pretrain_steps: NotNegativeInt = 0,
+        pretrain_layers: Count = 2,
+        on_failure: Annotated[str, OneOf("stop", "continue")] = "continue",
     ):
         super().__init__()
-        for name, value, allowed in [
-            ("gradient", gradient, ("implicit", "phantom")),
-            ("on_failure", on_failure, ("stop", "continue")),
-        ]:
-            if value not in allowed:
-                raise ValueError(f"{name} is one of {', '.join(allowed)}, not {value!r}")
-        for name, value in [("damping", damping), ("jacobian_probability", jacobian_probability)]:
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} is between 0 and 1, not {value}")
-        if phantom_steps < 1 or pretrain_layers < 1:
-            raise ValueError("phantom_steps and pretrain_layers are at least 1")
-        self.forward_solver, self.backward_solver = forward_solver, backward_solver
+        self.forward_solver, self.backward_solver = forward(), backward()
         self.gradient, self.phantom_steps, self.damping = gradient, phantom_steps, damping
         self.jacobian_weight, self.jacobian_probability = jacobian_weight, jacobian_probability
         self.jacobian_growth_steps = jacobian_growth_steps
@@ -86,7 +80,7 @@ class Equilibrium(nn.Module):
             for _ in range(self.pretrain_layers):
                 z = exact(z)
             return z, None
-        solution = solve(exact, start, self.forward_solver)
+        solution = self.forward_solver.solve(exact, start)
         self._count("forward", solution)
         if not torch.is_grad_enabled():
             return exact(solution.z), None
@@ -117,7 +111,7 @@ class Equilibrium(nn.Module):
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:
         """Means over sequences since last asked, as (sum, count): evaluations that the solvers took, the residuals they
-        left, the shares of sequences that are not within the tolerance and of those where a solver got nowhere."""
+        left, the shares of sequences that are not within the tolerance and of those on which a solver failed."""
         sums, self._sums = self._sums, {}
         return {name: (float(sums[name][0]), float(sums[name][1])) if name in sums else (0.0, 0.0) for name in NAMES}
 
@@ -135,9 +129,9 @@ class Equilibrium(nn.Module):
         if n_failed:
             worst = float(solution.residual_B.max())
             raise FloatingPointError(
-                f"The {way} solver got nowhere on {n_failed} of {len(solution.failed_B)} sequences (residual "
-                f"{worst:.2g}). A lower learning rate, model.jacobian_weight or model.pretrain_steps may help; "
-                "model.on_failure=continue goes on with the best that is found."
+                f"The {way} solver failed on {n_failed} of {len(solution.failed_B)} sequences (residual "
+                f"{worst:.2g}). A lower learning rate, equilibrium.jacobian_weight or equilibrium.pretrain_steps may "
+                "help; equilibrium.on_failure=continue goes on with the best iterate."
             )
 
 
@@ -153,7 +147,7 @@ class _Adjoint:
 
         if not gradient.isfinite().all():  # of a loss that is not, or scaled too far: nothing to solve, nor a failure
             return gradient
-        solution = solve(step, gradient, self.layer.backward_solver)
+        solution = self.layer.backward_solver.solve(step, gradient)
         self.layer._count("backward", solution)
         return solution.z
 

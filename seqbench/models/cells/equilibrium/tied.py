@@ -18,8 +18,13 @@ Map = Callable[[Tensor], Tensor]
 
 
 class TiedLinear(nn.Module):
-    """W (O, I) and maybe a bias; entries of W from N(0, `init_std`), bias 0. With `weight_norm`, W = g v / |v| row by
-    row (Salimans and Kingma 2016), g starting at |v|. `dropout` drops entries of W."""
+    """x -> W x + b with W (O, I), to be applied many times.
+
+    - `init_std`: entries of W start in N(0, init_std^2).
+    - `bias`: whether there is a b, which starts at 0.
+    - `weight_norm`: W = g v / |v| row by row (Salimans and Kingma 2016), g starting at |v|.
+    - `dropout` drops entries of W, in training.
+    """
 
     def __init__(
         self,
@@ -37,8 +42,9 @@ class TiedLinear(nn.Module):
         self.gain = nn.Parameter(weight_OI.norm(dim=1, keepdim=True)) if weight_norm else None
         self.bias = nn.Parameter(torch.zeros(n_outputs)) if bias else None
 
-    def made(self) -> Map:
-        """x (..., I) -> (..., O); of ids (...) below I, which stand for one-hot vectors, the columns of W."""
+    def effective(self) -> Map:
+        """The map as it acts in this pass: x (..., I) -> (..., O); of ids (...) below I, which stand for one-hot
+        vectors, the columns of W."""
         weight_OI = self.weight
         if self.gain is not None:
             weight_OI = weight_OI * (self.gain / torch.linalg.vector_norm(weight_OI, dim=1, keepdim=True))

@@ -1,5 +1,6 @@
-"""One TrellisNet level that is applied again and again with the input injected each time (Bai, Kolter, Koltun 2019,
-TrellisNet, arXiv 1810.06682; as the block of an equilibrium model, arXiv 1909.01377).
+"""One TrellisNet level that is applied again and again, with the input injected each time (Bai et al. 2019).
+
+Bai, Kolter, Koltun 2019, TrellisNet, arXiv 1810.06682; as the block of an equilibrium model, arXiv 1909.01377.
 
     a_t = V_1 x_{t-s} + V_2 x_t + W_1 h_{t-s} + W_2 h_t + b            z = (c, h), s the dilation
     c'_t = sigmoid(a^f_t) c_{t-s} + sigmoid(a^i_t) tanh(a^g_t),   h'_t = sigmoid(a^o_t) tanh(c'_t)
@@ -18,8 +19,12 @@ from seqbench.models.cells.equilibrium.tied import TiedLinear, dropout_mask
 
 
 class TrellisBlock(nn.Module):
-    """`bind` makes f for one segment. `dropout` acts on h inside f, with a mask that all positions and applications
-    share; `weight_dropout` on W_1 and W_2."""
+    """The level's weights; `bind` makes f for one segment.
+
+    - `dropout` acts on h inside f, with a mask that all positions and applications share.
+    - `weight_dropout` drops entries of W_1 and W_2.
+    - `weight_norm` is on W_1 and W_2; all matrices start in N(0, `init_std`^2).
+    """
 
     def __init__(
         self,
@@ -32,8 +37,6 @@ class TrellisBlock(nn.Module):
         init_std: float,
     ):
         super().__init__()
-        if dilation < 1:
-            raise ValueError(f"dilation is at least 1, not {dilation}")
         self.hidden_size, self.dilation, self.dropout = hidden_size, dilation, dropout
         self.inject_past = TiedLinear(d_input, 4 * hidden_size, init_std, bias=False)
         self.inject = TiedLinear(d_input, 4 * hidden_size, init_std)
@@ -49,14 +52,14 @@ class TrellisStep:
     this one's injection."""
 
     def __init__(self, block: TrellisBlock, x: Tensor, past_BSG: Tensor | None):
-        self.block, self.recur = block, block.recur.made()
+        self.block, self.recur = block, block.recur.effective()
         (B, T), S, H = x.shape[:2], block.dilation, block.hidden_size
-        late_BTG = block.inject_past.made()(x)
+        late_BTG = block.inject_past.effective()(x)
         if past_BSG is None:
             past_BSG = late_BTG.new_zeros(B, S, 4 * H)
         early_BUG = torch.cat([past_BSG.to(late_BTG.dtype), late_BTG], 1)
         self.past_BSG = early_BUG[:, -S:]
-        self.inject_BTG = block.inject.made()(x) + early_BUG[:, :T]
+        self.inject_BTG = block.inject.effective()(x) + early_BUG[:, :T]
         self.mask_B1H = dropout_mask(x, (B, 1, H), block.dropout, block.training)
 
     def __call__(self, z_BTC: Tensor, memory_BSC: Tensor) -> Tensor:
@@ -76,6 +79,6 @@ class TrellisStep:
 
 def checked_width(d_model: int | None, hidden_size: int) -> int:
     """How many of the channels are handed on."""
-    if d_model is not None and not 0 < d_model <= hidden_size:
-        raise ValueError(f"d_model is between 1 and hidden_size={hidden_size}, not {d_model}")
+    if d_model is not None and d_model > hidden_size:
+        raise ValueError(f"d_model is at most hidden_size={hidden_size}, not {d_model}")
     return d_model or hidden_size

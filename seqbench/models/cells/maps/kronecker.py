@@ -30,11 +30,13 @@ class Kronecker:
         one = torch.ones(1, 1, dtype=factors[0].dtype, device=factors[0].device)
         self.a_PP = functools.reduce(torch.kron, factors[:split], one)
         self.c_QQ = functools.reduce(torch.kron, factors[split:], one)
-        complex = self.a_PP.is_complex()
-        pieces = [self.a_PP.real, self.a_PP.imag, self.c_QQ.real, self.c_QQ.imag] if complex else [self.a_PP, self.c_QQ]
+        is_complex = self.a_PP.is_complex()
+        pieces = (
+            [self.a_PP.real, self.a_PP.imag, self.c_QQ.real, self.c_QQ.imag] if is_complex else [self.a_PP, self.c_QQ]
+        )
         self.weight = torch.cat([piece.flatten() for piece in pieces])
-        self.width = self.padded = math.prod(sizes) * (2 if complex else 1)
-        self.factors = {"P": len(self.a_PP), "Q": len(self.c_QQ), "complex": int(complex)}
+        self.width = self.padded = math.prod(sizes) * (2 if is_complex else 1)
+        self.factors = {"P": len(self.a_PP), "Q": len(self.c_QQ), "complex": int(is_complex)}
 
     def apply(self, h_BH: Tensor) -> Tensor:
         if not self.factors["complex"]:
@@ -72,9 +74,9 @@ def checked_sizes(hidden_size: int, factor_sizes: Sequence[int] | None) -> list[
     return sizes
 
 
-def random_unitary(size: int, complex: bool) -> Tensor:
+def random_unitary(size: int, is_complex: bool) -> Tensor:
     """A matrix (size, size) drawn uniformly from the unitary group, or the orthogonal one."""
-    gauss = torch.randn(size, size, dtype=torch.complex64 if complex else torch.float32)
+    gauss = torch.randn(size, size, dtype=torch.complex64 if is_complex else torch.float32)
     q, r = torch.linalg.qr(gauss)
     diagonal = r.diagonal()
     return q * (diagonal / diagonal.abs())  # QR alone would favour some directions (Mezzadri 2007)

@@ -66,7 +66,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
 
 class _Loop(torch.autograd.Function):
     """Outputs (T, B, H) and an LSTM's last cell (B, H), or None. `gates_TBK` is overwritten, by the gates and then by
-    their gradient: nobody else has it, and fresh pages for another would cost as much as the loop's products."""
+    their gradient: nothing else refers to it, and fresh pages for another would cost as much as the loop's products."""
 
     @staticmethod
     def forward(ctx, gates_TBK: Tensor, weight_KH: Tensor, bias_H, h_BH: Tensor, c_BH, keeps: bool):

@@ -79,17 +79,17 @@ def project(x: Tensor, weight_DH: Tensor) -> Tensor:
     return x @ weight_DH if x.is_floating_point() else F.embedding(x, weight_DH)
 
 
-def reference(x: Tensor, weight_DH: Tensor, bias: Tensor, map: Map, kind: str, before_BH: Tensor) -> Tensor:
+def reference(x: Tensor, weight_DH: Tensor, bias: Tensor, linear_map: Map, kind: str, before_BH: Tensor) -> Tensor:
     """The definition: outputs (T, B, H)."""
     h_BH, outputs = before_BH, [before_BH.new_empty(0, *before_BH.shape)]
     for x_BH in project(x, weight_DH).unbind(0):
-        h_BH = nonlinear(kind, x_BH + map.apply(h_BH), bias)
+        h_BH = nonlinear(kind, x_BH + linear_map.apply(h_BH), bias)
         outputs.append(h_BH[None])
     return torch.cat(outputs)
 
 
 class Spare:
-    """A buffer that one step leaves to the next: the system takes long to find and clear 100 MB anew."""
+    """A buffer that is used again by the next step: the system takes long to find and clear 100 MB anew."""
 
     def __init__(self):
         self._buffer: Tensor | None = None
@@ -107,13 +107,13 @@ class Spare:
 
 @dataclass
 class _Plan:
-    map: Map
+    linear_map: Map
     kind: str
     spare: Spare
     trains: bool
 
     def pad(self, tensor: Tensor) -> Tensor:
-        return F.pad(tensor, (0, self.map.padded - self.map.width)).contiguous()
+        return F.pad(tensor, (0, self.linear_map.padded - self.linear_map.width)).contiguous()
 
     def run(self, direction: str, x: Tensor, h: Tensor, **arguments: Tensor | int | None) -> None:
         native.run(
@@ -121,12 +121,12 @@ class _Plan:
             h.dtype,
             steps=x.shape[0],
             rows=x.shape[1],
-            n=self.map.width,
-            width=self.map.padded,
+            n=self.linear_map.width,
+            width=self.linear_map.padded,
             nonlinearity=NONLINEARITIES.index(self.kind),
             H=h,
             **{"x" if x.is_floating_point() else "ids": x},
-            **self.map.factors,
+            **self.linear_map.factors,
             **arguments,
         )
 
@@ -136,7 +136,7 @@ class _Compiled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, plan: _Plan, x, weight_DH, bias, before_BH, weight, readout_CH, readout_bias_C):
-        n, x = plan.map.width, x.contiguous()
+        n, x = plan.linear_map.width, x.contiguous()
         given = {
             "d": len(weight_DH),
             "input_weight": plan.pad(weight_DH),
@@ -144,7 +144,7 @@ class _Compiled(torch.autograd.Function):
             "before": plan.pad(before_BH),
             "weight": weight.detach().contiguous(),
         }
-        shape = (*x.shape[:2], plan.map.padded)
+        shape = (*x.shape[:2], plan.linear_map.padded)
         if readout_CH is None:
             h = weight_DH.new_empty(shape)
             outputs = h[:, :, :n]
@@ -164,14 +164,14 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx, grad: Tensor, grad_last: Tensor):
         plan: _Plan = ctx.plan
         x, h = ctx.saved_tensors
-        given, n, d = ctx.given, plan.map.width, ctx.given["d"]
+        given, n, d = ctx.given, plan.linear_map.width, ctx.given["d"]
         c = given.get("c", 0)
         later = plan.pad(grad_last)
         bias_grad = torch.zeros(ctx.n_bias, dtype=torch.float64)
         grads = {
             "weight_grad": torch.zeros_like(given["weight"]),
             "input_weight_grad": h.new_zeros(d, n),
-            "readout_grad": h.new_zeros(c, plan.map.padded),
+            "readout_grad": h.new_zeros(c, plan.linear_map.padded),
         }
         x_grad = torch.empty_like(x) if ctx.needs_input_grad[1] else None
         given = {**given, **grads, "later": later, "bias_grad": bias_grad, "x_grad": x_grad, "G": grad.contiguous()}
@@ -191,7 +191,7 @@ def recurrence(
     x: Tensor,
     weight_DH: Tensor,
     bias: Tensor,
-    map: Map,
+    linear_map: Map,
     kind: str,
     before_BH: Tensor,
     spare: Spare,
@@ -203,38 +203,43 @@ def recurrence(
 
     `backend` is reference, native (compiled; raises `BackendError` where it cannot run), or auto: native where it can.
     With `readout_CH` the outputs are their products with it, (T, B, C), plus `readout_bias_C` if there is one; or None
-    is returned where that saves nothing. On the compiled path the outputs themselves are then nobody's business, and
-    one buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
+    is returned where that saves nothing. On the compiled path the outputs themselves are not returned then, and one
+    buffer, `spare`'s, serves every step of training. All floating tensors are of one type.
     """
-    path = _path(weight_DH, map, backend)
+    path = _path(weight_DH, linear_map, backend)
     compiled = path == "compiled"
     if readout_CH is not None and (not compiled or len(readout_CH) > FEW):
         return None
     if len(x) == 0:
-        width = map.width if readout_CH is None else len(readout_CH)
+        width = linear_map.width if readout_CH is None else len(readout_CH)
         return before_BH.new_empty(0, len(before_BH), width), before_BH
     if compiled:
         if readout_CH is not None and readout_bias_C is None:
             readout_bias_C = readout_CH.new_zeros(len(readout_CH))
-        plan = _Plan(map, kind, spare, torch.is_grad_enabled())
-        return _Compiled.apply(plan, x, weight_DH, bias, before_BH, map.weight, readout_CH, readout_bias_C)
+        plan = _Plan(linear_map, kind, spare, torch.is_grad_enabled())
+        return _Compiled.apply(plan, x, weight_DH, bias, before_BH, linear_map.weight, readout_CH, readout_bias_C)
     if path == "gpu":
         from seqbench.models.cells.time_loop.gpu import OnGpu
 
         number = NONLINEARITIES.index(kind)
-        outputs = OnGpu.apply(number, project(x, weight_DH), map.dense(), bias, before_BH)
+        outputs = OnGpu.apply(number, project(x, weight_DH), linear_map.dense(), bias, before_BH)
     else:
-        outputs = reference(x, weight_DH, bias, map, kind, before_BH)
+        outputs = reference(x, weight_DH, bias, linear_map, kind, before_BH)
     return outputs, outputs[-1]
 
 
-def _path(weight: Tensor, map: Map, backend: str) -> str:
+def _path(weight: Tensor, linear_map: Map, backend: str) -> str:
     """compiled (CPU), gpu, or reference."""
     if backend == "reference":
         return "reference"
     if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64) and native.library() is not None:
         return "compiled"
-    if weight.device.type == "cuda" and weight.dtype == torch.float32 and map.width <= MOST_ON_GPU and _has_triton():
+    if (
+        weight.device.type == "cuda"
+        and weight.dtype == torch.float32
+        and linear_map.width <= MOST_ON_GPU
+        and _has_triton()
+    ):
         return "gpu"
     if backend == "native":
         raise BackendError("backend=native, but there is no native recurrence for this device, type and width.")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqbench.compiled import checked_backend
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.pytree import State
 from seqbench.models.cells.time_loop.recurrence import Map, Spare, recurrence
@@ -19,7 +18,7 @@ from seqbench.models.cells.time_loop.recurrence import Map, Spare, recurrence
 
 class Recurrent(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, H). State: h (B, H). A subclass sets `d_output` = H, the parameters
-    `weight_input` (d_input, H) and `bias`, and defines `map`."""
+    `weight_input` (d_input, H) and `bias`, and defines `linear_map`."""
 
     weight_input: Tensor
     bias: Tensor
@@ -28,9 +27,9 @@ class Recurrent(Backbone):
 
     def __init__(self, nonlinearity: str, backend: str):
         super().__init__()
-        self.nonlinearity, self.backend, self._spare = nonlinearity, checked_backend(backend), Spare()
+        self.nonlinearity, self.backend, self._spare = nonlinearity, backend, Spare()
 
-    def map(self) -> Map:
+    def linear_map(self) -> Map:
         """W, made once a forward pass and never once a time step."""
         raise NotImplementedError
 
@@ -39,28 +38,30 @@ class Recurrent(Backbone):
         return None
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
-        found = self.read(x, state, None)
-        assert found is not None
-        return found
+        result = self.read(x, state, None)
+        assert result is not None
+        return result
 
     def read(
         self, x: Tensor, state: State, weight_CD: Tensor | None, bias_C: Tensor | None = None
     ) -> tuple[Tensor, State, Tensor | None] | None:
         with torch.autocast(x.device.type, enabled=False):
-            map = self.map()
-            dtype, x_TB = map.weight.dtype, x.transpose(0, 1)
-            found = recurrence(
+            linear_map = self.linear_map()
+            dtype, x_TB = linear_map.weight.dtype, x.transpose(0, 1)
+            start_BH = self.weight_input.new_zeros(len(x), linear_map.width, dtype=dtype)
+            before_BH = start_BH if state is None else state.to(dtype)
+            result = recurrence(
                 x_TB.to(dtype) if x.is_floating_point() else x_TB,
                 self.weight_input.to(dtype),
                 self.bias.to(dtype),
-                map,
+                linear_map,
                 self.nonlinearity,
-                self.weight_input.new_zeros(len(x), map.width, dtype=dtype) if state is None else state.to(dtype),
+                before_BH,
                 self._spare,
                 self.backend,
                 None if weight_CD is None else weight_CD.to(dtype),
                 None if bias_C is None else bias_C.to(dtype),
             )
-            if found is None:
+            if result is None:
                 return None
-            return found[0].transpose(0, 1).to(self.weight_input.dtype), found[1], self.penalty()
+            return result[0].transpose(0, 1).to(self.weight_input.dtype), result[1], self.penalty()

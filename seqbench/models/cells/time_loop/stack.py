@@ -8,32 +8,48 @@ Shapes: B batch, T time, D features, H hidden size.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.compiled import checked_backend, lacks_avx512
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.ranges import OneOf
 from seqbench.models.cells.time_loop.gated import layer as compiled_layer
 
-INITS = ("uniform", "glorot", "orthogonal")
+Init = Annotated[str, OneOf("uniform", "glorot", "orthogonal")]
 
 
-def stops_in_half(x: Tensor) -> bool:
-    """Whether torch's LSTM ends in an error on x: under autocast on an x86 CPU without AVX-512, for which oneDNN has
-    none in half precision."""
-    return x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and lacks_avx512()
+def lstm_unsupported_in_half(x: Tensor) -> bool:
+    """Whether torch's LSTM ends in an error on x: under autocast on a CPU for which oneDNN has none in that type."""
+    in_half = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    return in_half and not _has_lstm(torch.get_autocast_dtype("cpu"))
+
+
+@functools.cache
+def _has_lstm(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has an LSTM of this type here. Tried with the smallest one: which of a CPU's instructions it needs
+    differs by type and by version. Zeros, since a draw would move the run's generator."""
+    zero_111 = torch.zeros(1, 1, 1)
+    weights = [torch.zeros(4, 1), torch.zeros(4, 1), torch.zeros(4), torch.zeros(4)]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
+            torch.lstm(zero_111, (zero_111, zero_111), weights, True, 1, 0.0, True, False, batch_first=True)
+    except RuntimeError:
+        return False
+    return True
 
 
 class LSTMLayer(nn.LSTM):
     """torch's, in float32 where it would stop in half precision."""
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        if stops_in_half(x):
+        if lstm_unsupported_in_half(x):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(x.float(), tree_map(Tensor.float, state))
         return super().forward(x, state)
@@ -49,8 +65,10 @@ class RecurrentStack(Backbone):
     def __init__(self, layers: Sequence[nn.RNNBase], dropout: float, backend: str = "reference"):
         super().__init__()
         if dropout > 0 and len(layers) == 1:
-            raise ValueError(f"dropout={dropout} acts between layers; on the only one network.dropout_output acts")
-        self.backend = checked_backend(backend)
+            raise ValueError(
+                f"dropout={dropout} applies between layers and there is only one; use network.dropout_output"
+            )
+        self.backend = backend
         self.layers = nn.ModuleList(layers)
         self.dropout = dropout
         self.d_output = layers[-1].hidden_size
@@ -90,8 +108,6 @@ def initialise(layer: nn.RNNBase, init: str, init_range: float | None) -> None:
     shape (D + H, gates * H), as TF1's BasicLSTMCell has it, biases zero. orthogonal: each recurrent gate
     an orthogonal matrix, input weights Glorot, biases zero.
     """
-    if init not in INITS:
-        raise ValueError(f"init is one of {', '.join(INITS)}, not {init!r}")
     if init != "uniform" and init_range is not None:
         raise ValueError(f"init_range={init_range} is for init=uniform, not {init}")
     input_weight, recurrent_weight, *biases = weights(layer)

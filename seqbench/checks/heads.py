@@ -1,0 +1,44 @@
+"""The contract of a head as checks. Each takes a head in float64 and raises `AssertionError`.
+
+Shapes: N targets, C what the head's methods take (z), K classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqbench.contracts.head import Head
+from seqbench.contracts.peers import Alone
+
+
+def check_losses(head: Head, y_ND: Tensor, target_N: Tensor) -> None:
+    """One finite loss a target, whatever targets stand beside it, and a gradient for every parameter."""
+    z_NC = y_ND if head.readout is None else head.readout(y_ND)
+    losses_N = head.losses(z_NC, target_N)
+    assert losses_N.shape == (len(target_N),), f"the losses' shape is {tuple(losses_N.shape)}"
+    assert losses_N.isfinite().all(), "a loss is not finite"
+    apart_N = torch.cat([head.losses(z_NC[n : n + 1], target_N[n : n + 1]) for n in range(len(target_N))])
+    torch.testing.assert_close(apart_N, losses_N, rtol=1e-9, atol=1e-10)
+    losses_N.sum().backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient"
+
+
+def check_distribution(head: Head, y_ND: Tensor, n_classes: int) -> None:
+    """Log-probabilities of all classes, which add up to 1, and whose negatives are the losses in evaluation."""
+    if "classes" not in head.kinds:
+        return
+    head.eval()
+    z_NC = y_ND if head.readout is None else head.readout(y_ND)
+    log_p_NK = head.log_probs(z_NC)
+    assert log_p_NK.shape == (len(y_ND), n_classes), f"the distribution's shape is {tuple(log_p_NK.shape)}"
+    torch.testing.assert_close(log_p_NK.exp().sum(1), torch.ones(len(y_ND), dtype=log_p_NK.dtype))
+    for k in range(n_classes):
+        target_N = torch.full((len(y_ND),), k)
+        torch.testing.assert_close(head.losses(z_NC, target_N), -log_p_NK[:, k], rtol=1e-9, atol=1e-10)
+
+
+def check_after_step(head: Head) -> None:
+    """A head may be told of a step in which it saw nothing."""
+    head.after_step(Alone())

@@ -1,0 +1,42 @@
+"""The contract of every optimizer of conf/optimizer. A new one is a row of OPTIMIZERS."""
+
+import pytest
+import torch
+
+from seqbench.checks.optimizers import check_it_resumes, check_optimizer
+from seqbench.config.compose import composed, options
+from seqbench.engine.assemble import instantiate
+
+OPTIMIZERS = {  # settings beside the YAML's
+    "adafactor": [],
+    "adam": [],
+    "adamw": [],
+    "nt_asgd": ["optimizer.lr=0.01"],
+    "rmsprop": [],
+    "rmsprop_tf": [],
+    "sgd": [],
+}
+
+
+def make_of(name):
+    node = dict(composed([f"optimizer={name}", *OPTIMIZERS[name]]).optimizer)
+    del node["groups"]
+    return lambda parameters: instantiate("optimizer", node, params=parameters)
+
+
+def test_every_optimizer_has_a_row():
+    assert set(options("optimizer")) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_contract(name):
+    check_optimizer(make_of(name))
+
+
+def test_a_forgotten_state_is_noticed():
+    class Forgetful(torch.optim.SGD):
+        def state_dict(self):
+            return {**super().state_dict(), "state": {}}
+
+    with pytest.raises(AssertionError, match="a resumed optimizer goes on otherwise"):
+        check_it_resumes(lambda parameters: Forgetful(parameters, lr=0.1, momentum=0.9))

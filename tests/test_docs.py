@@ -1,0 +1,80 @@
+"""The documentation holds: its code runs, its commands exist, its links lead somewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqbench.cli import COMMANDS
+from seqbench.config.compose import composed, options
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```\w+\n# (\S+)\n(.*?)```", re.DOTALL)
+CHOICES = re.compile(r"\b(model|embedding|head|optimizer|schedule|task|evaluation|experiment|log)=([a-z]\w+(?:/\w+)?)")
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the package with the files that docs/adding.md shows."""
+    place = tmp_path_factory.mktemp("extended")
+    for folder in ("seqbench", "conf"):
+        shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    blocks = BLOCK.findall((ROOT / "docs" / "adding.md").read_text())
+    assert len(blocks) == 14
+    for path, text in blocks:
+        assert not (place / path).exists(), path
+        (place / path).write_text(text)
+    return place
+
+
+def test_what_adding_shows_runs(extended):
+    def call(*arguments):
+        environment = {**os.environ, "PYTHONPATH": str(extended)}
+        command = [sys.executable, "-m", "seqbench", *arguments]
+        process = subprocess.run(command, cwd=extended, env=environment, capture_output=True, text=True, timeout=240)
+        assert process.returncode == 0, process.stderr
+        return process.stdout
+
+    added = ["model=leaky", "embedding=scaled", "head=focal", "task=majority", "optimizer=sign_sgd", "schedule=linear"]
+    output = call("train", *added, "optimizer.noise=0.1", "network.dropout_output=0.1", "train.max_steps=3")
+    name = re.search(r"^Run (\w{12}):", output, re.MULTILINE).group(1)
+    assert "Memoryless baseline: nll 0.69315" in output
+    assert '"category": "cold"' in call("eval", f"run={name}", "evaluation=cold")
+    assert "  leaky                    Leaky average: an exponential moving average" in call("list", "models")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_names_exist(page):
+    text = page.read_text()
+    assert set(re.findall(r"^ +seqbench ([a-z]+)", text, re.MULTILINE)) <= set(COMMANDS)
+    shown = {Path(path).stem for path, _ in BLOCK.findall(text)}
+    for group, name in CHOICES.findall(text):
+        assert name in {*options(group), *shown}, f"{group}={name}"
+
+
+def test_numbers_of_the_readmes_table_are_those_of_results():
+    table = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| LSTM, ")]
+    made = (ROOT / "results" / "tables" / "ptb_word.md").read_text()
+    assert len(table) == 2
+    for line in table:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        (row,) = [row for row in made.splitlines() if row.startswith(f"| {cells[0]} ")]
+        assert [re.sub(r" \[\d\]", "", cell.strip()) for cell in row.strip("|").split("|")] == cells
+
+
+def test_reading_names_files_that_exist():
+    rows = re.findall(r"^\d+\. `([^`]+)`", (ROOT / "docs" / "reading.md").read_text(), re.MULTILINE)
+    assert 0 < len(rows) <= 10
+    assert [path for path in rows if not (ROOT / path).is_file()] == []
+    composed(["experiment=copy_t100/scornn"])
