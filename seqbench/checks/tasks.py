@@ -123,13 +123,13 @@ def check_remainder(task: Task, regrouped: Task) -> None:
         assert _targets(task, split) == _targets(regrouped, split), f"the targets of {split} depend on the batch's size"
 
 
-def same_batch(one: Batch, other: Batch) -> bool:
+def same_batch(batch: Batch, other: Batch) -> bool:
     """Whether two batches have the same fields, tensors to the bit."""
-    tensors, others = one.tensors(), other.tensors()
-    if type(one) is not type(other) or tensors.keys() != others.keys():
+    tensors, others = batch.tensors(), other.tensors()
+    if type(batch) is not type(other) or tensors.keys() != others.keys():
         return False
-    plain = [field.name for field in fields(one) if field.name not in tensors]
-    return all(getattr(one, name) == getattr(other, name) for name in plain) and all(
+    plain = [field.name for field in fields(batch) if field.name not in tensors]
+    return all(getattr(batch, name) == getattr(other, name) for name in plain) and all(
         tensor.dtype == others[name].dtype and torch.equal(tensor, others[name]) for name, tensor in tensors.items()
     )
 

@@ -79,7 +79,7 @@ class Beam(Evaluation):
             for part in torch.arange(batch.size, device=batch.source.device).split(self.batch_size):
                 hypotheses = self.search(learner, batch.source[part], batch.source_valid_BS[part])
                 best = [ended[0][0] if ended else [] for ended in hypotheses]  # none: not one number was finite
-                translations |= dict(zip(batch.rows_B[part].tolist(), text.spelt(best), strict=True))
+                translations |= dict(zip(batch.rows_B[part].tolist(), text.detokenize(best), strict=True))
         references = text.sentences(translations, "target")
         counts = statistics(list(translations.values()), references, text.tokenized)
         sums: Sums = {"nll": (float(nll), n_targets), **counts}
@@ -168,8 +168,8 @@ class _Live:
         for place in (~self.open_B).nonzero().flatten().tolist():
             ids, done = self.done_ids_BKL[place].tolist(), self.done_BK[place].tolist()
             ended = [(one, score) for one, score in zip(ids, done, strict=True) if score > -torch.inf]
-            spelt = [(one[1 : one.index(self.tokens.eos)], score) for one, score in ended]
-            closed.append((int(self.sentence_B[place]), spelt))
+            sentences = [(ids[1 : ids.index(self.tokens.eos)], score) for ids, score in ended]
+            closed.append((int(self.sentence_B[place]), sentences))
         kept_B = self.open_B.nonzero().flatten()
         kept_N = (kept_B[:, None] * self.width + torch.arange(self.width, device=kept_B.device)).flatten()
         self.state = tree_map(lambda tensor: tensor.index_select(0, kept_N), self.state)

@@ -40,7 +40,7 @@ class Sentences(Protocol):
         """The lines of pairs of valid or test, by the pairs' numbers."""
         ...
 
-    def spelt(self, ids: Sequence[Sequence[int]]) -> list[str]:
+    def detokenize(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of lists of target ids, a line each."""
         ...
 

@@ -60,7 +60,7 @@ def test_batches_are_the_pairs(task, split, raw):
             source = batch.source[row][batch.source_valid_BS[row]].tolist()
             target = batch.targets[row][batch.valid_BT[row]].tolist()
             assert source[-1] == target[-1] == EOS
-            assert task.spelt([source[:-1], target[:-1]]) == [english[number % 2**32], german[number % 2**32]]
+            assert task.detokenize([source[:-1], target[:-1]]) == [english[number % 2**32], german[number % 2**32]]
             assert batch.inputs[row][batch.valid_BT[row]].tolist() == [BOS, *target[:-1]]
         for ids, valid in ((batch.inputs, batch.valid_BT), (batch.targets, batch.valid_BT)):
             assert (ids[~valid] == PAD).all()
@@ -285,4 +285,4 @@ def test_text_in_tokens_is_scored_apart(seqbench, raw, tmp_path):
 
 def test_a_translation_is_one_line(task, monkeypatch):
     monkeypatch.setattr(task.pairs.subwords, "decode", lambda ids: ["one\ntwo", "a\r\nb"])
-    assert task.spelt([[], []]) == ["one two", "a b"]
+    assert task.detokenize([[], []]) == ["one two", "a b"]

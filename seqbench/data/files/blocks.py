@@ -18,8 +18,10 @@ _CHUNK = 1 << 20  # bytes; a block is about that much text
 
 
 def line_blocks(path: Path) -> Iterator[bytes]:
-    """Blocks of whole lines, without the last newline of each block. Raises `DataError` for a file that cannot be
-    read."""
+    """Blocks of whole lines, without the last newline of each block.
+
+    Raises `DataError` for a file that cannot be read.
+    """
     rest, mark = b"", codecs.BOM_UTF8
     try:
         with gzip.open(path) if path.suffix == GZIP else path.open("rb") as file:

@@ -64,8 +64,8 @@ def hub_files(corpus: Corpus, hub: Hub) -> dict[str, list[Path]]:
     root = f"hf://datasets/{hub.repository}@{hub.revision}"
     files = {split: [f"{root}/{name}" for name in corpus.splits[split].hub_files] for split in SPLITS}
     with downloading(corpus.title, hub.repository) as datasets:
-        found = datasets.DownloadManager().download(files)
-    return {split: [Path(path) for path in found[split]] for split in SPLITS}
+        downloaded = datasets.DownloadManager().download(files)
+    return {split: [Path(path) for path in downloaded[split]] for split in SPLITS}
 
 
 @contextlib.contextmanager

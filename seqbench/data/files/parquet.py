@@ -15,8 +15,10 @@ _BUFFER = 1 << 20  # bytes of a file read at a time
 
 
 def import_extra(name: str, purpose: str) -> Any:
-    """A package of the extra `hub`, which take long to import: only where they are used. Raises `DataError` that says
-    how to install it."""
+    """A package of the extra `hub`, imported where it is used, since it takes long.
+
+    Raises `DataError` that says how to install it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -25,8 +27,10 @@ def import_extra(name: str, purpose: str) -> Any:
 
 
 def parquet_lines(paths: list[Path]) -> Iterator[list[str]]:
-    """Blocks of stripped lines of local parquet files, in bounded memory whatever their row groups. Raises `DataError`
-    for a file that cannot be read."""
+    """Blocks of stripped lines of local parquet files, in bounded memory whatever their row groups.
+
+    Raises `DataError` for a file that cannot be read.
+    """
     for path in paths:
         yield from _rows(path, import_extra("pyarrow.parquet", f"reading {path}"))
 

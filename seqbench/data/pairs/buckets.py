@@ -63,15 +63,15 @@ def shuffled(places: np.ndarray, size: int, keys: np.ndarray) -> np.ndarray:
     """Where a permutation of 0, ..., `size` - 1 takes `places`."""
     half = np.uint64(max(1, (int(size - 1).bit_length() + 1) // 2))
     mask = (np.uint64(1) << half) - np.uint64(1)
-    found = places.astype(np.uint64)
-    outside = np.arange(len(found))
+    images = places.astype(np.uint64)
+    outside = np.arange(len(images))
     while len(outside):
-        left, right = found[outside] >> half, found[outside] & mask
+        left, right = images[outside] >> half, images[outside] & mask
         for key in keys:
             left, right = right, left ^ (_mixed(right ^ key) & mask)
-        found[outside] = (left << half) | right
-        outside = outside[found[outside] >= size]
-    return found.astype(np.int64)
+        images[outside] = (left << half) | right
+        outside = outside[images[outside] >= size]
+    return images.astype(np.int64)
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
@@ -86,8 +86,10 @@ def _keys(seed: int, epoch: int, stream: int) -> np.ndarray:
 
 
 def _cut(sorted_lengths: np.ndarray, batch_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each bucket of the sorted examples ends, and how many of its examples make a batch. A bucket that would not
-    fill one batch joins the next."""
+    """Where each bucket of the sorted examples ends, and how many of its examples make a batch.
+
+    A bucket that would not fill one batch joins the next.
+    """
     longest = int(sorted_lengths[-1])
     widths = [8]
     while widths[-1] < longest:

@@ -8,6 +8,7 @@ an error. The set is built beside its place, under a lock, and its manifest move
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -55,17 +56,19 @@ def ensure_pairs(
     force: bool = False,
     progress: Progress = lambda line: None,
 ) -> Pairs:
-    """The prepared set in `data_dir`: opened if it is there (and not `force`), else prepared from `source`, a folder,
-    "hub" or None: a copy in `data_dir`, else the hub. Raises `DataError`, also where a set is there and a folder is
-    named that holds other text; then nothing new is left there."""
+    """The prepared set in `data_dir`: opened if it is there (and not `force`), else prepared.
+
+    It is prepared from `source`: a folder, "hub", or None for a copy in `data_dir`, else the hub. Raises `DataError`,
+    also where a set is there and a folder is named that holds other text; then nothing new is left there.
+    """
     check_languages(corpus, settings.languages)
-    found = None if force else open_pairs(corpus, settings, data_dir)
-    if found is not None:
+    pairs = None if force else open_pairs(corpus, settings, data_dir)
+    if pairs is not None:
         if source not in (None, HUB):
             texts = find_pairs(corpus, settings.languages, data_dir, source, progress)
-            progress(f"{corpus.name}: holding {found.path} against {source}")
-            _require_text(found, texts, source)
-        return found
+            progress(f"{corpus.name}: holding {pairs.path} against {source}")
+            _require_text(pairs, texts, source)
+        return pairs
     path = place(corpus, settings, data_dir)
 
     def build() -> None:
@@ -172,18 +175,19 @@ class _Writer:
         try:
             for block in text_of.blocks():
                 _add_text(self.digest, block)
-                kept = list(self._usable(block, text_of.where))
-                ids = [self.subwords.encode([pair[side] for pair in kept]) for side in (0, 1)]
+                usable = list(self._usable(block, text_of.where))
+                ids = [self.subwords.encode([pair[side] for pair in usable]) for side in (0, 1)]
                 sizes = zip(map(len, ids[0]), map(len, ids[1]), strict=True)
-                keep = [self._fits(source, target, text_of.where, i) for i, (source, target) in enumerate(sizes)]
+                fits = [self._fits(source, target, text_of.where, i) for i, (source, target) in enumerate(sizes)]
                 self.n_read += len(block)
                 for index, side in enumerate(SIDES):
-                    chosen = [one for one, wanted in zip(ids[index], keep, strict=True) if wanted]
-                    lengths[side].append(np.fromiter(map(len, chosen), np.int64, len(chosen)))
-                    flat = np.fromiter((i for one in chosen for i in one), self.dtype, int(lengths[side][-1].sum()))
+                    sequences = list(itertools.compress(ids[index], fits))
+                    lengths[side].append(np.fromiter(map(len, sequences), np.int64, len(sequences)))
+                    n_ids = int(lengths[side][-1].sum())
+                    flat = np.fromiter(itertools.chain.from_iterable(sequences), self.dtype, n_ids)
                     files[side].write(flat.data)
                     if self.scored:
-                        lines[side].write("".join(f"{pair[index]}\n" for pair in kept).encode())
+                        lines[side].write("".join(f"{pair[index]}\n" for pair in usable).encode())
         finally:
             for file in (*files.values(), *lines.values()):
                 flush(file)

@@ -36,7 +36,7 @@ def parquet_pairs(paths: list[Path], languages: tuple[str, str]) -> Iterator[Blo
             with parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
                 for rows in file.iter_batches(_ROWS, columns=[_COLUMN], use_threads=False):
                     column = rows.column(0)
-                    sides = [[_text(one) for one in column.field(language).to_pylist()] for language in languages]
+                    sides = [[_text(line) for line in column.field(language).to_pylist()] for language in languages]
                     yield list(zip(*sides, strict=True))
         except (KeyError, IndexError) as error:
             raise DataError(
@@ -59,8 +59,8 @@ def hub_pairs(hub: ParallelHub, title: str, languages: tuple[str, str]) -> dict[
         if not all(names.values()):
             raise FileNotFoundError(f"{root} lacks parquet files")
         urls = {split: [f"hf://{name}" for name in names[split]] for split in SPLITS}
-        found = datasets.DownloadManager().download(urls)
-    return {split: partial(parquet_pairs, [Path(one) for one in found[split]], languages) for split in SPLITS}
+        downloaded = datasets.DownloadManager().download(urls)
+    return {split: partial(parquet_pairs, [Path(path) for path in downloaded[split]], languages) for split in SPLITS}
 
 
 def _text(line: str | None) -> str:

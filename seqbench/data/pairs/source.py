@@ -67,18 +67,21 @@ def check_languages(corpus: ParallelCorpus, languages: tuple[str, str]) -> None:
 def find_pairs(
     corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path, source: str | None, progress: Progress
 ) -> dict[str, PairText]:
-    """The pairs of each split: from the folder `source`, from the hub (`source` is "hub"), or, with None, from a copy
-    in `data_dir` or else the hub. Raises `DataError` that says which files to put where."""
+    """The pairs of each split, from where `source` says.
+
+    `source` is a folder, "hub", or None for a copy in `data_dir`, else the hub. Raises `DataError` that says which
+    files to put where.
+    """
     if source == HUB:
         return _hub(corpus, languages, data_dir, progress)
     if source is not None:
         folder = Path(source).expanduser()
         if not os.path.isdir(folder):
             raise DataError(f"source={folder} is not a folder; name the folder that holds {_names(corpus, languages)}.")
-        found = _local(corpus, languages, [folder, *(folder / name for name in corpus.folders)])
-        if found is None:
+        texts = _local(corpus, languages, [folder, *(folder / name for name in corpus.folders)])
+        if texts is None:
             raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_names(corpus, languages)}.")
-        return found
+        return texts
     return find_near_pairs(corpus, languages, data_dir) or _hub(corpus, languages, data_dir, progress)
 
 
@@ -97,15 +100,15 @@ def _local(corpus: ParallelCorpus, languages: tuple[str, str], folders: list[Pat
             continue
         except OSError as error:
             raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from error
-        found = {split: _split(corpus, languages, folder, names, split) for split in SPLITS}
-        if not any(found.values()):
+        present = {split: _split(corpus, languages, folder, names, split) for split in SPLITS}
+        if not any(present.values()):
             continue
-        whole = {split: text for split, text in found.items() if text is not None}
+        texts = {split: text for split, text in present.items() if text is not None}
         for split in SPLITS:
-            if split not in whole:
-                one, other = (corpus.files[split][0].format(language=name, side="") for name in languages)
-                raise DataError(f"{folder} has nothing for the {split} split; add {one} and {other} (or .gz).")
-        return whole
+            if split not in texts:
+                source, target = (corpus.files[split][0].format(language=name, side="") for name in languages)
+                raise DataError(f"{folder} has nothing for the {split} split; add {source} and {target} (or .gz).")
+        return texts
     return None
 
 
@@ -113,16 +116,14 @@ def _split(
     corpus: ParallelCorpus, languages: tuple[str, str], folder: Path, names: set[str], split: str
 ) -> PairText | None:
     for pattern in corpus.files[split]:
-        wanted = [
-            pattern.format(language=language, side=side) for language, side in zip(languages, _SIDES, strict=True)
-        ]
-        present = [next((name for name in (one, f"{one}.gz") if name in names), None) for one in wanted]
+        plain = [pattern.format(language=language, side=side) for language, side in zip(languages, _SIDES, strict=True)]
+        present = [next((file for file in (name, f"{name}.gz") if file in names), None) for name in plain]
         if present[0] is not None and present[1] is not None:
             paths = (folder / present[0], folder / present[1])
             return PairText(str(paths[0]), partial(_blocks, *paths))
         for index in (0, 1):
             if present[index] is not None:
-                raise DataError(f"{folder} has {present[index]} but not {wanted[1 - index]} (or .gz), its other side.")
+                raise DataError(f"{folder} has {present[index]} but not {plain[1 - index]} (or .gz), its other side.")
     stems = {"train": ("train",), "valid": ("validation", "valid"), "test": ("test",)}[split]
     shards = sorted(name for name in names if name.endswith(".parquet") and name.startswith(stems))
     if shards:
@@ -138,7 +139,7 @@ def _blocks(source: Path, target: Path) -> Iterator[Block]:
     n_pairs = 0
     while block := list(itertools.islice(pairs, _PAIRS)):
         if block[-1][0] is end or block[-1][1] is end:
-            n_common = n_pairs + sum(one is not end and other is not end for one, other in block)
+            n_common = n_pairs + sum(line is not end and other is not end for line, other in block)
             short, long = (source, target) if block[-1][0] is end else (target, source)
             n_more = n_pairs + len(block) - n_common + sum(1 for _ in pairs)
             raise DataError(

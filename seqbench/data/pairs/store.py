@@ -32,9 +32,11 @@ SCORED = ("valid", "test")  # the splits whose text is kept, and from which no p
 
 @dataclass(frozen=True)
 class PairSettings:
-    """How pairs become ids. Training pairs with more than `max_pieces` pieces on a side, or one side more than
-    `max_ratio` times as long as the other (null: any), are dropped. `tokenized`: the text has been cut into words
-    already (Moses), and is scored so."""
+    """How pairs become ids.
+
+    Training pairs with more than `max_pieces` pieces on a side, or one side more than `max_ratio` times as long as the
+    other (null: any), are dropped. `tokenized`: the text is cut into words already (Moses), and is scored so.
+    """
 
     languages: tuple[str, str]
     vocabulary_size: int
@@ -56,8 +58,10 @@ class PairSettings:
 
 
 class Pairs:
-    """An opened set. `sha256` is one checksum of all its files. Raises `ValueError` and the like for files that do not
-    fit together."""
+    """An opened set; `sha256` is one checksum of all its files.
+
+    Raises `ValueError` and the like for files that do not fit together.
+    """
 
     def __init__(self, path: Path, manifest: dict[str, Any]):
         self.path, self.manifest = path, manifest
@@ -124,8 +128,10 @@ def place(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -> Pat
 
 
 def open_pairs(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -> Pairs | None:
-    """The prepared set, its files verified (each once a process); None if there is none of this version. Raises
-    `DataError` for one that is damaged or cannot be read."""
+    """The prepared set, its files verified (each once a process); None if there is none of this version.
+
+    Raises `DataError` for one that is damaged or cannot be read.
+    """
     path = place(corpus, settings, data_dir)
     command = f"seqbench prepare task={corpus.name} data_dir={data_dir} force=true"
     mend = f"make it anew with `{command}` and the same task settings"

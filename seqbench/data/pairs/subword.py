@@ -48,10 +48,10 @@ def learn(lines: Iterable[str], vocabulary_size: int, kind: str) -> bytes:
     except (RuntimeError, ValueError) as error:
         most = re.search(r"<= (\d+)", str(error))
         least = re.search(r"vs (\d+)", str(error))
-        wanted = f"at least {least.group(1)}" if least else f"at most {most.group(1)}" if most else "another number"
+        remedy = f"at least {least.group(1)}" if least else f"at most {most.group(1)}" if most else "another number"
         raise DataError(
             f"a vocabulary of {vocabulary_size:,} {kind} pieces cannot be learnt from this text; make "
-            f"task.vocabulary_size {wanted}."
+            f"task.vocabulary_size {remedy}."
         ) from error
     return written.getvalue()
 
@@ -73,7 +73,7 @@ class Subwords:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids, blanks where the pieces have them: detokenised as the training text was."""
-        return self._processor.decode([list(map(int, one)) for one in ids])
+        return self._processor.decode([list(map(int, sequence)) for sequence in ids])
 
 
 def surely_longer(line: str, n_pieces: int) -> bool:

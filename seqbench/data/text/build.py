@@ -63,8 +63,10 @@ def prepare(corpus: Corpus, data_dir: Path, source: str | None, progress: Progre
 
 
 def _require_text(prepared: Prepared, corpus: Corpus, source: str, progress: Progress) -> None:
-    """Raise `DataError` unless a set was prepared from the text in `source`. A split whose content is pinned can be of
-    no other text, so it is not read."""
+    """Raise `DataError` unless a set was prepared from the text in `source`.
+
+    A split whose content is pinned can be of no other text, so it is not read.
+    """
     loose = [split for split in SPLITS if corpus.splits[split].sha256 is None]
     if not loose:
         if not Path(source).expanduser().is_dir():
@@ -138,8 +140,10 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
 
 
 def _vocabulary(corpus: Corpus, numbering: Numbering, folder: Path) -> tuple[np.ndarray, list[str]]:
-    """The train split's numbers by falling count, and their tokens: number order[i] gets id i. Of a corpus in one file,
-    those that train lacks come last."""
+    """The train split's numbers by falling count, and their tokens: number order[i] gets id i.
+
+    Of a corpus in one file, those that train lacks come last.
+    """
     counts = np.zeros(len(numbering), np.int64)
     for block in numbers(folder, "train"):
         counts += np.bincount(block, minlength=len(counts))

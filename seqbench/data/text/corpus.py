@@ -19,8 +19,10 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """One split: the names a file of it may have (without suffix), its files on the hub, and its content. None: not
-    known, so not checked."""
+    """One split: the names that its file may have (without suffix), its files on the hub, and its content.
+
+    None: not known, so not checked.
+    """
 
     stems: tuple[str, ...]
     hub_files: tuple[str, ...]

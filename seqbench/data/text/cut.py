@@ -23,8 +23,10 @@ def cut_names(file: str) -> tuple[str, ...]:
 
 
 def read_cut(corpus: Corpus, path: Path, split: str) -> Iterator[bytes]:
-    """A split's bytes in blocks that end with a word where they can. Raises `DataError` for a file of another length or
-    one that cannot be read."""
+    """A split's bytes in blocks that end with a word where they can.
+
+    Raises `DataError` for a file of another length or one that cannot be read.
+    """
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:

@@ -63,8 +63,10 @@ def numbers(folder: Path, split: str) -> Iterator[np.ndarray]:
 def encode(
     corpus: Corpus, texts: dict[str, Text], folder: Path, progress: Progress
 ) -> tuple[Numbering, dict[str, Entry]]:
-    """Write the numbers of all splits to `folder`, going on from what lies there; the numbering and what each split
-    turned out to be. Raises `DataError` for a split that is not the corpus's."""
+    """Write the numbers of all splits to `folder`, going on from what lies there.
+
+    Returns the numbering and what each split turned out to be. Raises `DataError` for a split that is not the corpus's.
+    """
     try:
         return _Encoder(corpus, folder, progress).encode(texts)
     except _AnotherText:

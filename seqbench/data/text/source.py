@@ -20,23 +20,26 @@ HUB = "hub"
 
 @dataclass(frozen=True)
 class Text:
-    """One split's text, and what to call its place in a message. `blocks` begins to read it anew: blocks of bytes that
-    make up the content of which a corpus pins the checksum, the same blocks each time."""
+    """One split's text, and what to call its place in a message.
+
+    `blocks` begins to read it anew: blocks of bytes that make up the content of which a corpus pins the checksum, the
+    same blocks each time.
+    """
 
     where: str
     blocks: Callable[[], Iterator[bytes]]
 
 
 def find(corpus: Corpus, data_dir: Path, source: str | None, progress: Progress) -> dict[str, Text]:
-    """The text of each split: from the folder `source`, from the hub (`source` is "hub"), or, with None, from a copy
-    in `data_dir` or else the hub.
+    """The text of each split, from where `source` says.
 
-    Answers within three seconds when there is no network. Raises `DataError` that says which files to put where.
+    `source` is a folder, "hub", or None for a copy in `data_dir`, else the hub. Answers within three seconds when there
+    is no network. Raises `DataError` that says which files to put where.
     """
     if source == HUB:
         return _hub(corpus, data_dir, progress)
     if source is not None:
-        return _given(corpus, Path(source).expanduser())
+        return _named(corpus, Path(source).expanduser())
     return find_near(corpus, data_dir) or _hub(corpus, data_dir, progress)
 
 
@@ -47,18 +50,19 @@ def find_near(corpus: Corpus, data_dir: Path) -> dict[str, Text] | None:
     return _local(corpus, [*folders, data_dir])
 
 
-def _given(corpus: Corpus, folder: Path) -> dict[str, Text]:
+def _named(corpus: Corpus, folder: Path) -> dict[str, Text]:
+    """The text in a folder that the user names, or in a file that holds all splits."""
     if not os.path.lexists(folder):
         raise DataError(f"source={folder} does not exist; name a folder that holds {_files(corpus)}.")
     if corpus.file and folder.name in cut_names(corpus.file) and folder.is_file():
         return _cut(corpus, folder)
     if not os.path.isdir(folder):
         raise DataError(f"source={folder} is not a folder; name the folder that holds {_files(corpus)}.")
-    found = _local(corpus, [folder, *(folder / name for name in corpus.folders)])
-    if found is None:
+    texts = _local(corpus, [folder, *(folder / name for name in corpus.folders)])
+    if texts is None:
         others = "" if corpus.file else " (or .gz, .parquet, .jsonl files so named)"
         raise DataError(f"{folder} holds no file of {corpus.title}; it should hold {_files(corpus)}{others}.")
-    return found
+    return texts
 
 
 def _local(corpus: Corpus, folders: list[Path]) -> dict[str, Text] | None:
@@ -67,11 +71,11 @@ def _local(corpus: Corpus, folders: list[Path]) -> dict[str, Text] | None:
         if not os.path.isdir(folder):
             continue
         try:
-            found = _whole(corpus, folder) if corpus.file else _splits(corpus, folder)
+            texts = _whole(corpus, folder) if corpus.file else _splits(corpus, folder)
         except OSError as error:
             raise DataError(f"{folder} cannot be read: {error.strerror or error}.") from error
-        if found is not None:
-            return found
+        if texts is not None:
+            return texts
     return None
 
 
@@ -86,18 +90,18 @@ def _cut(corpus: Corpus, path: Path) -> dict[str, Text]:
 
 
 def _splits(corpus: Corpus, folder: Path) -> dict[str, Text] | None:
-    found = {split: _split_files(corpus, folder, split) for split in SPLITS}
-    present = [paths[0].name for paths in found.values() if paths]
+    files = {split: _split_files(corpus, folder, split) for split in SPLITS}
+    present = [paths[0].name for paths in files.values() if paths]
     if not present:
         return None
     for split in SPLITS:
-        if not found[split]:
+        if not files[split]:
             names = ", ".join(f"{stem}{corpus.suffix}" for stem in corpus.splits[split].stems)
             raise DataError(
                 f"{folder} has {present[0]} but nothing for the {split} split; add one of {names} "
                 "(or .gz, .parquet, .jsonl)."
             )
-    return {split: _lines(found[split]) for split in SPLITS}
+    return {split: _lines(files[split]) for split in SPLITS}
 
 
 def _split_files(corpus: Corpus, folder: Path, split: str) -> list[Path]:

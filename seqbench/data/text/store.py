@@ -33,8 +33,11 @@ def file_names() -> list[str]:
 
 
 class Prepared:
-    """An opened set. `manifest` is its manifest.json, `vocabulary` the tokens by id, `path` its folder, `sha256` one
-    checksum of all ids and the vocabulary. Raises `ValueError` and the like for files that do not fit together."""
+    """An opened set.
+
+    `manifest` is its manifest.json, `vocabulary` the tokens by id, `path` its folder, `sha256` one checksum of all ids
+    and the vocabulary. Raises `ValueError` and the like for files that do not fit together.
+    """
 
     manifest: dict[str, Any]
     vocabulary: list[str]

@@ -27,8 +27,9 @@ _KEPT = 1 << 22  # tokens that windows read before their part of the file is let
 
 
 class TokenStream:
-    """Training windows from (N,) `ids`; index n_windows is the first of the second epoch. They have `bptt` steps, or,
-    given a seed, random numbers of steps around it (see `windows`).
+    """Training windows from (N,) `ids`; index n_windows is the first of the second epoch.
+
+    They have `bptt` steps, or, given a seed, random numbers of steps around it (see `windows`).
 
     A row has (N - 1) // batch_size targets: the tokens beyond the last row are dropped, and so is the end of each row
     that fills no window. Raises `DataError` if there is not one window.
@@ -66,9 +67,11 @@ class TokenStream:
 
 
 class EvaluationStream:
-    """Every token of (N,) `ids` scored once, in windows of `n_steps` (the last one may be shorter); `eos` is the id
-    that stands before the first token: the end of what came before, which tells the model least. Raises `DataError`
-    for an empty split."""
+    """Every token of (N,) `ids` scored once, in windows of `n_steps`, of which the last may be shorter.
+
+    `eos` is the id that stands before the first token: the end of what came before, which tells the model least. Raises
+    `DataError` for an empty split.
+    """
 
     def __init__(self, ids: np.ndarray, n_steps: int, eos: int):
         if len(ids) == 0:

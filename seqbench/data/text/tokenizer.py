@@ -17,9 +17,12 @@ UNK = "<unk>"
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """`split` cuts text, decoded with `encoding`, into pieces; `spelling` names the pieces whose token is written
-    otherwise. `unit` is the metric in which the literature reports the loss of its tokens: ppl or bpc. `start` is the
-    token that stands before the first one of a split when it is evaluated."""
+    """How text is cut into pieces, and what a piece is called.
+
+    `split` cuts text, decoded with `encoding`; `spelling` names the pieces whose token is written otherwise. `unit` is
+    the metric in which the literature reports the loss of its tokens: ppl or bpc. `start` is the token that stands
+    before the first one of a split when it is evaluated.
+    """
 
     name: str
     split: Callable[[str], Sequence[str]]

@@ -101,8 +101,10 @@ class Translation(Task):
 
     @classmethod
     def prepare(cls, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]) -> str:
-        """Prepare the pairs as `settings`, the task's own, say, anew if `force` or from a given source; say what there
-        is."""
+        """Prepare the pairs as the task's own `settings` say, and say what there is.
+
+        They are made anew if `force`, or where a source is named.
+        """
         pair_settings = _pair_settings(settings)
         pairs = ensure_pairs(cls.corpus, pair_settings, data_dir, source, force or source is not None, say)
         splits = pairs.manifest["splits"]
@@ -146,7 +148,7 @@ class Translation(Task):
         whole = {split: self.pairs.text(split, side) for split in SCORED}
         return [whole[SPLITS[row // _LARGEST_SPLIT]][row % _LARGEST_SPLIT] for row in rows]
 
-    def spelt(self, ids: Sequence[Sequence[int]]) -> list[str]:
+    def detokenize(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of lists of target ids, a line each: pieces that spell bytes may spell the end of one."""
         return [_LINE_ENDS.sub(" ", line) for line in self.pairs.subwords.decode(ids)]
 
