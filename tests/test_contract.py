@@ -35,6 +35,7 @@ from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
@@ -71,6 +72,7 @@ MODELS = {
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "gru-reference": lambda: GRU(D, hidden_size=8, n_layers=2, backend="reference"),
     "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
+    "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
