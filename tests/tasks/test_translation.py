@@ -199,7 +199,7 @@ MISTAKES = [
         "model.encoder.dropout is missing: GRU needs it in its YAML.",
     ),
     ("model.attention=sum", "model.attention is one of additive, general, dot, not 'sum'."),
-    ("embedding=one_hot", "translation reads a learned embedding, not embedding=one_hot."),
+    ("embedding=one_hot", "translation reads embedded tokens, and OneHot embeds none."),
     ("task.target_language=fr", "Multi30k has the languages en and de, not 'fr'."),
     ("task.batch_tokens=0", "task.batch_tokens is at least 1, not 0."),
     (
