@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import sys
+import unicodedata
 from collections.abc import Callable
 from difflib import get_close_matches
 
@@ -40,13 +41,16 @@ settings are Hydra overrides:
 def main() -> None:
     """Entry point of the `seqbench` script. Exit codes: 0 done, 1 a run failed, 2 a mistake to mend."""
     arguments = sys.argv[1:]
+    unreadable = next((argument for argument in arguments if not _is_text(argument)), None)
+    if unreadable is not None:
+        sys.exit(stopped(f"An argument has a character that is not text: {unreadable!a}.", 2))
     _print_any_text()
     if any(argument in ("-sc", "--shell-completion") for argument in arguments):
         return _command("completion")(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE.format(commands="\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items())), end="")
         return None
-    if arguments[0] in ("-V", "--version"):
+    if {"-V", "--version"}.intersection(arguments):
         print(f"seqbench {__version__}")
         return None
     name, rest = arguments[0], arguments[1:]
@@ -60,8 +64,7 @@ def main() -> None:
     try:
         _command(name)(rest)
     except (UserError, RunError) as error:
-        code = 2 if isinstance(error, UserError) else 1
-        sys.exit(code if error.said else stopped(str(error), code))
+        sys.exit(stopped(str(error), 2 if isinstance(error, UserError) else 1))
     except BrokenPipeError:  # `seqbench list | head`
         _close_stdout()
     except OSError as error:
@@ -84,6 +87,11 @@ def _print_any_text() -> None:
 def _close_stdout() -> None:
     """Of a pipe that has ended Python would tell as it exits, with a traceback."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_text(argument: str) -> bool:
+    """Without control characters, and bytes that are no UTF-8."""
+    return not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in argument)
 
 
 def _command(name: str) -> Callable[[list[str]], None]:

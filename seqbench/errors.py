@@ -5,13 +5,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-class Stop(Exception):
-    """An end without success. `said`: the sentence has been printed already."""
-
-    said = False
-
-
-class UserError(Stop):
+class UserError(Exception):
     """A mistake that the user can mend, said in one sentence; exit code 2."""
 
 
@@ -19,7 +13,7 @@ class ConfigError(UserError):
     """A config that cannot be run, said in one sentence."""
 
 
-class RunError(Stop):
+class RunError(Exception):
     """A run that cannot go on (a loss that is not finite, a worker that died), said in one sentence; exit code 1."""
 
 

@@ -18,7 +18,7 @@ from said import run_id
 from seqbench.bench.catalog import names
 from seqbench.cli import COMMANDS
 from seqbench.commands.evaluate import ACCEPTED
-from seqbench.config.compose import options
+from seqbench.config.nodes import options
 from seqbench.engine.checkpoint import Checkpoints
 
 ROOT = Path(__file__).parents[1]
@@ -245,7 +245,7 @@ def test_a_run_of_another_version_is_not_resumed_under_another_id(seqbench, tmp_
     (run,) = (tmp_path / "outputs").iterdir()
     other = run.rename(run.with_name("0" * 12))
     code, said, errors = seqbench("train", "run=000")
-    assert code == 2 and "begun by a version of seqbench with other settings" in errors and run.name in errors
+    assert code == 2 and "was started by another version of seqbench" in errors and run.name in errors
     other.rename(run)
     code, said, errors = seqbench("train", f"run={run.name[:4]}")
     assert code == 0 and f"Run {run.name} has finished" in said, errors
@@ -262,7 +262,9 @@ def test_a_runs_id_that_several_have_or_whose_weights_are_elsewhere(seqbench, tm
     assert code == 2 and errors.startswith("seqbench: No run in outputs begins with 'zzz'; nearest: ")
     shutil.rmtree(tmp_path / "outputs")
     code, _, errors = seqbench("eval", f"run={run.name}")
-    said = f"seqbench: The ledger has run {run.name}, but outputs has not its weights: train it here first.\n"
+    said = (
+        f"seqbench: The ledger has run {run.name}, but its weights are not in outputs; run the training here first.\n"
+    )
     assert (code, errors) == (2, said)
 
 
@@ -280,7 +282,7 @@ def test_what_an_experiment_leaves_to_another_choice_is_said(seqbench):
 
     def kept(*settings):
         _, said, _ = seqbench("train", *small, *settings)
-        return re.findall(r"^Kept of experiment=ptb_word/lstm_small: (.*) \(", said, re.MULTILINE)
+        return re.findall(r"^Still set by experiment=ptb_word/lstm_small: (.*) \(", said, re.MULTILINE)
 
     assert kept() == kept("optimizer=sgd") == kept("optimizer=adam", "optimizer.lr=1e-3") == []
     assert kept("optimizer=adam") == ["optimizer.lr=20.0"]

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from seqbench.config.check import check
-from seqbench.config.compose import composed, groups, options
+from seqbench.config.compose import composed
 from seqbench.config.identity import run_id
+from seqbench.config.nodes import groups, options
 from seqbench.config.schema import folder
 from seqbench.config.targets import KINDS, PLUGGABLE, signature_of
 from seqbench.errors import ConfigError

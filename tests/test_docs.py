@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from seqbench.cli import COMMANDS
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
+from seqbench.config.nodes import options
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -33,18 +32,12 @@ def test_a_synthetic_run_needs_the_core_alone(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
-def test_help_needs_no_torch(tmp_path, arguments):
-    assert not imported(tmp_path, *arguments) & {"torch", "hydra", "numpy", *HEAVY}
+def test_help_needs_nothing_but_python(tmp_path, arguments):
+    """So it answers at once, on a slow or a busy machine too."""
+    at_start = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True)
+    ours = imported(tmp_path, *arguments) - {name.partition(".")[0] for name in at_start.stdout.split()}
+    assert ours - set(sys.stdlib_module_names) == {"seqbench"}
 
 
 def test_listing_and_showing_need_no_datasets(tmp_path):
     assert not imported(tmp_path, "list") & {*HEAVY}
-
-
-def test_help_answers_in_half_a_second(seqbench):
-    def seconds():
-        start = time.perf_counter()
-        assert seqbench("--help", apart=True)[0] == 0
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.5

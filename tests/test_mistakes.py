@@ -38,7 +38,7 @@ COMMAND_LINE = [
     ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),
     ("train train.stop_below=nan", "train.stop_below must be finite, not nan."),
     ("train train=3", "train holds settings: train.<setting>=<value>."),
-    ("show --nope x", "'--nope' cannot be read as a setting; settings are written key=value."),
+    ("show --nope x", "--nope is not an option of seqbench show; it takes -cd/--config-dir."),
     ("train optimizer=adam optimizer.lr=abc", "optimizer.lr must be a number, not 'abc'."),
     ("train optimizer=sgd optimizer.lr=nan", "optimizer.lr must be finite, not nan."),
     ("train optimizer=sgd optimizer.lr=-1", "optimizer.lr is at least 0, not -1."),

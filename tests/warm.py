@@ -4,11 +4,13 @@ What is imported there hides an import that the code forgot. So commands run in 
 list in test_imports.py and test_wheel.py, eval and prepare where a test says `apart`.
 """
 
+import contextlib
 import multiprocessing
 import os
 import resource
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -24,16 +26,35 @@ def call(folder: Path, arguments: tuple[str, ...], largest_file: int | None = No
         said = [Path(place, name) for name in ("stdout", "stderr")]
         process = FORKS.Process(target=_main, args=(folder, arguments, said, largest_file))
         process.start()
-        process.join(240)
-        if process.is_alive():
-            process.kill()
-            raise TimeoutError(f"seqbench {' '.join(arguments)} takes over four minutes")
-        return process.exitcode, *(path.read_text() for path in said)
+        return _exit_code(process), *(path.read_text() for path in said)
 
 
-def _main(folder: Path, arguments: tuple[str, ...], said: list[Path], largest_file: int | None) -> None:
+@contextlib.contextmanager
+def started(folder: Path, arguments: tuple[str, ...]) -> Iterator[multiprocessing.Process]:
+    """`seqbench <arguments>` on its way in `folder`, to be killed with all that it starts: its id is its group's."""
+    with tempfile.TemporaryDirectory() as place:
+        said = [Path(place, name) for name in ("stdout", "stderr")]
+        process = FORKS.Process(target=_main, args=(folder, arguments, said, None, True))
+        process.start()
+        yield process
+        _exit_code(process)
+
+
+def _exit_code(process: multiprocessing.Process) -> int:
+    process.join(240)
+    if process.is_alive():
+        process.kill()
+        raise TimeoutError("seqbench takes over four minutes")
+    return process.exitcode
+
+
+def _main(
+    folder: Path, arguments: tuple[str, ...], said: list[Path], largest_file: int | None, own_group: bool = False
+) -> None:
     from seqbench.cli import main
 
+    if own_group:
+        os.setsid()
     for descriptor, path in enumerate(said, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.chdir(folder)

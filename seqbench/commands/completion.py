@@ -11,7 +11,7 @@ import hydra
 from seqbench.cli import COMMANDS
 from seqbench.commands.list import plurals
 from seqbench.config import schema as configs
-from seqbench.config.compose import options
+from seqbench.config.nodes import options
 from seqbench.errors import UserError, stopped
 from seqbench.report.declaration import read_declaration
 from seqbench.report.places import Places

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from seqbench.config.compose import options
+from seqbench.config.nodes import options
 from seqbench.config.schema import folder
 
 PACKAGE = Path(__file__).parents[1]

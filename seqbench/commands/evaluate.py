@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqbench.commands.stored import PLACES, read
+from seqbench.commands.stored import PLACES, is_of, read
+from seqbench.config import arguments as command_lines
 from seqbench.config.check import check
-from seqbench.config.schema import Config
+from seqbench.config.identity import run_id
+from seqbench.config.schema import Config, load
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.report.evaluations import PLAIN, merged, name_of
@@ -21,20 +23,24 @@ ACCEPTED = ("evaluation", "split", *PLACES, "train.device", "train.threads")
 
 
 def evaluate(arguments: list[str]) -> None:
-    """The run's selected weights are measured and its record keeps what they reach.
+    """Evaluates the run's selected weights and adds the scores to its record.
 
-    run=<id>                           as seqbench list shows it; a beginning will do
+    run=<id>                           as seqbench list shows it; a unique prefix is enough
     evaluation=<how>                   static, beam, cache, dynamic, frequency or sliding, whose settings
                                        seqbench show evaluation=<how> prints: evaluation.beam_width=4
     split=test                         or valid, or train
-    train.device= train.threads=       where, and where things lie: output_dir=, results_dir=, data_dir=, source=
+    train.device= train.threads=       device and threads to use
+    output_dir= results_dir= data_dir= source=    folders to use
     """
-    always = ("evaluation", "split", "output_dir", "source", "train.device", "train.threads")
-    config, folder = read("eval", arguments, ACCEPTED, always)
+    always = ("evaluation", "split", "output_dir", "results_dir", "source", "train.device", "train.threads")
+    config, folder = read("eval", command_lines.read("eval", arguments), ACCEPTED, always)
+    if not is_of(config, folder) and not is_of(load(folder / "config.yaml"), folder):  # earlier versions had fewer keys
+        raise UserError(
+            f"{folder / 'config.yaml'} is not that of run {folder.name}: its settings have the id {run_id(config)}."
+        )
     config.train.nproc = 1
     check(config)
     places = Places(config)
-    places.require_writable()  # or what has been measured might have nowhere to go
     found, lines = _measured(config, folder, config.split)
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     for name, numbered in lines.items():
@@ -58,7 +64,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
     if payload is None:
         payload = run.checkpoints.load_last()
         if payload is None:
-            raise UserError(f"There is no checkpoint in {folder}; train the run first.")
+            raise UserError(f"There is no checkpoint in {folder}; seqbench train run={folder.name} makes one.")
         run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
     require_same_data(run, payload)
     run.learner.load_state_dict(payload["network"])
@@ -67,6 +73,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         raise ConfigError(
             f"evaluation={evaluation.category} is for split={' or '.join(evaluation.splits)}, not {split}."
         )
+    Places(config).require_writable()  # or the scores might have nowhere to go
     with run.optimizer.averaged():
         metrics, findings = measure(run, split)
     worst = next((name for name, value in metrics.items() if not math.isfinite(value)), None)

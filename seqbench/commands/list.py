@@ -10,7 +10,8 @@ from typing import Any
 
 from seqbench.commands import stored
 from seqbench.commands.describe import described
-from seqbench.config.compose import composed, groups
+from seqbench.config.compose import composed
+from seqbench.config.nodes import groups
 from seqbench.config.schema import load
 from seqbench.config.targets import class_of
 from seqbench.errors import ConfigError, UserError, did_you_mean
@@ -32,7 +33,7 @@ def list_runs_or_options(arguments: list[str]) -> None:
     if kinds:
         print("\n\n".join(_options_text(_group(kind)) for kind in kinds))
         return
-    config = composed(arguments)
+    config = composed(arguments, "list")
     ledger, root = Places(config).runs, Path(config.output_dir)
     records, problems = read_sound(ledger) if ledger.is_dir() else ([], [])
     unfinished = stored.unfinished(root)

@@ -17,7 +17,7 @@ def prepare(arguments: list[str]) -> None:
     data_dir=<folder>                  of what is prepared; else $SEQBENCH_DATA, else the user's cache
     force=true                         prepare again what is there
     """
-    config = composed(arguments)
+    config = composed(arguments, "prepare")
     check_node("task", config.task)
     from seqbench.engine.assemble import data_folder
 

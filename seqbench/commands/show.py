@@ -26,7 +26,7 @@ def show(arguments: list[str]) -> None:
     --row                              the finished run with these settings, as a one-row table
     run=<id>                           the record of this run; a unique prefix of its id is enough
     """
-    config = composed([argument for argument in arguments if argument != "--row"])
+    config = composed([argument for argument in arguments if argument != "--row"], "show")
     if "--row" in arguments:
         print(render_one_row(_record(Places(config), run_id(config))))
     elif config.run:

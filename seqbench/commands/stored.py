@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from seqbench.config.arguments import CommandLine, key_of
 from seqbench.config.compat import fill_defaults
-from seqbench.config.compose import composed
+from seqbench.config.compose import compose_run
+from seqbench.config.identity import former_run_id, run_id
 from seqbench.config.schema import Config, load
 from seqbench.errors import ConfigError, UserError, did_you_mean
 from seqbench.report.places import Places
@@ -15,41 +17,59 @@ from seqbench.report.places import Places
 PLACES = ("output_dir", "results_dir", "data_dir", "source")
 
 
-def read(command: str, arguments: Sequence[str], accepted: Sequence[str], always: Sequence[str]) -> tuple[Config, Path]:
-    """The config of the run that `arguments` name, and its folder. Of `accepted` settings, those given stand for the
-    run's own, as do those of `always` that are not; other settings are a mistake."""
-    given = [argument.partition("=")[0].lstrip("+~") for argument in arguments]
-    for key in given:
+def read(command: str, line: CommandLine, accepted: Sequence[str], always: Sequence[str]) -> tuple[Config, Path]:
+    """The config of the run that `line` names, and its folder. Of `accepted` settings, those given stand for the run's
+    own, as do those of `always` that are not; other settings are a mistake."""
+    keys = [key_of(setting) for setting in line.settings]
+    for key in keys:
         if key not in ("run", *accepted) and not (key.startswith("evaluation.") and "evaluation" in accepted):
             hint = did_you_mean(key, accepted)
             raise ConfigError(f"{command} takes {', '.join(('run', *accepted))}; {key} belongs to the run{hint}.")
-    asked = composed(arguments)
-    folder = find(asked)
+    command_config = compose_run(line).config
+    folder = find(command_config)
     config = fill_defaults(load(folder / "config.yaml"))
+    config.run = None
     for key in accepted:
-        if key in given or key in always:
+        if key in keys or key in always:
             section, _, name = key.rpartition(".")
-            to, value = (getattr(config, section), getattr(asked, section)) if section else (config, asked)
+            to, value = (
+                (getattr(config, section), getattr(command_config, section)) if section else (config, command_config)
+            )
             setattr(to, name, getattr(value, name))
     return config, folder
 
 
+def is_of(config: Config, folder: Path) -> bool:
+    """Whether a saved config is that of its folder's run: a file that was changed, or is another run's, has another
+    id."""
+    return folder.name in (run_id(config), former_run_id(config))
+
+
 def find(config: Config) -> Path:
-    """The folder of `run=<id>` below `output_dir`; a unique beginning of the id will do."""
+    """The folder of `run=<id>` below `output_dir`; a unique prefix is enough."""
     if not config.run:
         raise ConfigError("Name a run as run=<id>; seqbench list shows those of the ledger.")
     root = Path(config.output_dir)
-    known = sorted(path.parent.name for path in root.glob("*/config.yaml"))
-    found = [name for name in known if name.startswith(config.run)]
-    if len(found) > 1:
-        raise UserError(f"Several runs in {root} begin with '{config.run}': {', '.join(found)}.")
-    if not found and list(Places(config).runs.glob(f"{config.run}*.json")):
-        raise UserError(f"The ledger has run {config.run}, but {root} has not its weights: train it here first.")
-    if not found:
-        near = get_close_matches(config.run, known, n=3, cutoff=0.0)  # of hundreds, maybe
+    names = sorted(path.parent.name for path in root.glob("*/config.yaml"))
+    matching = [name for name in names if name.startswith(config.run)]
+    if config.run in matching:
+        return root / config.run
+    if len(matching) > 1:
+        raise UserError(f"Several runs in {root} begin with '{config.run}': {', '.join(matching)}.")
+    if not matching and records(config):
+        raise UserError(
+            f"The ledger has run {config.run}, but its weights are not in {root}; run the training here first."
+        )
+    if not matching:
+        near = get_close_matches(config.run, names, n=3, cutoff=0.0)  # of hundreds, maybe
         say = f"nearest: {', '.join(near)}" if near else "there is none"
         raise UserError(f"No run in {root} begins with '{config.run}'; {say}.")
-    return root / found[0]
+    return root / matching[0]
+
+
+def records(config: Config) -> list[Path]:
+    """The ledger's records whose id begins with `run=<id>`."""
+    return sorted(path for path in Places(config).runs.glob("*.json") if path.name.startswith(config.run or " "))
 
 
 def unfinished(root: Path) -> list[Path]:
@@ -59,4 +79,5 @@ def unfinished(root: Path) -> list[Path]:
 
 def saved_step(folder: Path) -> int:
     """The names of checkpoints are step-<number>-<digest>.pt."""
-    return max((int(path.name.split("-")[1]) for path in folder.glob("checkpoints/step-*.pt")), default=0)
+    numbers = [path.name.split("-")[1] for path in folder.glob("checkpoints/step-*.pt")]
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from argparse import ArgumentParser, Namespace
+from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from seqbench.commands.same_data import refuse_to_replace, require_its_data
-from seqbench.commands.stored import PLACES, read
-from seqbench.config import schema as configs
+from seqbench.commands.stored import PLACES, is_of, read
+from seqbench.commands.sweep import sweep
+from seqbench.config import arguments as command_lines
+from seqbench.config.arguments import CommandLine, key_of
 from seqbench.config.check import check
-from seqbench.config.compose import ERRORS, explained, kept_of_experiment, raise_if_no_name, refuse_lists, to_config
+from seqbench.config.compose import compose_run, kept_of_experiment
 from seqbench.config.identity import run_id
+from seqbench.config.nodes import hydra_here, node_of
 from seqbench.config.schema import Config
 from seqbench.contracts.metrics import in_one_line
-from seqbench.errors import BusyError, ConfigError, RunError, UserError, stopped
+from seqbench.errors import ConfigError, UserError, stopped
 from seqbench.report.evaluations import PLAIN, name_of
 from seqbench.report.places import Places
 
@@ -27,139 +29,95 @@ RESUMED = (*PLACES, "train.device", "train.threads", "train.nproc")
 
 
 def train(arguments: list[str]) -> None:
-    """Hand over to Hydra, which composes once for each job and parses -m, --cfg, --help; or resume `run=<id>`."""
-    if any(argument.startswith("run=") for argument in arguments):
-        return _resume(arguments)
-    busy: list[Config] = []
-    try:
-        _compose_and_run(arguments, busy)
-    except (UserError, RunError):
-        _come_back(busy)
-        raise
-    return _come_back(busy)
+    """Train one run, several with -m, or go on with `run=<id>`."""
+    line = command_lines.read("train", arguments, command_lines.OPTIONS)
+    if "--help" in line.options:
+        return _help(line)
+    if "--cfg" in line.options:
+        return _show_config(line)
+    if any(key_of(one) == "run" for one in line.settings):
+        return _resume(line)
+    if "--multirun" in line.options:
+        return sweep(line, train_config)
+    composition = compose_run(line, sweeps=True)
+    train_config(composition.config, line.settings, line.of_hydra, composition.choices.get("experiment"), False)
+    return None
 
 
-def _compose_and_run(arguments: list[str], busy: list[Config]) -> None:
-    """`busy` is filled with the jobs of a sweep that another process has."""
-
-    def job(node: DictConfig) -> None:
-        _job(node, busy)
-
-    configs.register()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra re-raises instead of printing a traceback; the caller says it
-    settings = [one for one in arguments if one.startswith("~") or ("=" in one and not one.startswith("-"))]
-    sys.argv = ["seqbench train", *(one for one in arguments if one not in settings), *settings]  # Hydra's come first
-    try:
-        hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(job)()
-    except BrokenPipeError:  # `--cfg job | head`
-        raise
-    except ERRORS as error:
-        raise explained(error, arguments, sweeps=True) from error
-    except ValueError as error:
-        raise_if_no_name(error, arguments)
-        raise
-    except RuntimeError as error:
-        if "srun" not in str(error):
-            raise
-        raise UserError("hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.") from error
+def train_config(
+    config: Config, settings: list[str], of_hydra: list[str], experiment: str | None, isolated: bool
+) -> None:
+    """Train a composed config. `settings`, and Hydra's own, are those of the command line."""
+    config.experiment = experiment
+    if kept := kept_of_experiment(config, [*of_hydra, *settings]):
+        # or Adam would learn at SGD's rate, and nobody know it
+        hint = "<key>=<value> changes one, ~<key> drops one that is not an argument"
+        print(f"Still set by experiment={experiment}: {' '.join(kept)} ({hint}).", flush=True)
+    check(config)
+    run(config, isolated)
 
 
-def _resume(arguments: list[str]) -> None:
+def _help(line: CommandLine) -> None:
+    compose_run(line)  # says what is wrong with it, and lets nothing through that Hydra would execute
+    with hydra_here():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        parser = ArgumentParser(add_help=False)
+        parser.add_argument("overrides", nargs="*", help="settings")
+        overrides = [*line.of_hydra, *line.of_run]
+        hydra.app_help("config", parser, Namespace(overrides=overrides, resolve=False))
+
+
+def _show_config(line: CommandLine) -> None:
+    """The composed config as Hydra has it: the job's, Hydra's own settings, or both; or one package of it."""
+    compose_run(line, sweeps=True)
+    overrides = [*line.of_hydra, *line.of_run]
+    node: Any = node_of(overrides, with_hydra=line.options["--cfg"] != "job")
+    if line.options["--cfg"] == "hydra":
+        node = OmegaConf.create({"hydra": node.hydra})
+    if "--resolve" in line.options and line.options["--cfg"] == "job":
+        OmegaConf.resolve(node)
+    package = line.options.get("--package")
+    if package not in (None, "_global_"):
+        selected = OmegaConf.select(node, package, throw_on_resolution_failure=False)
+        if selected is None:
+            raise ConfigError(f"--package {package} is no part of this config.")
+        node = selected
+    print(OmegaConf.to_yaml(node) if OmegaConf.is_config(node) else node, end="")
+
+
+def _resume(line: CommandLine) -> None:
     """Go on with the run of an id, by the settings that lie in its folder."""
-    config, folder = read("train run=<id>", arguments, RESUMED, always=("output_dir",))
+    if "--multirun" in line.options:
+        raise ConfigError("train run=<id> goes on with one run; -m is for new ones.")
+    config, folder = read("train run=<id>", line, RESUMED, always=("output_dir", "results_dir"))
     config.force = False  # as it may have been begun
-    if run_id(config) != folder.name:
+    if not is_of(config, folder):
         raise UserError(
-            f"Run {folder.name} was begun by a version of seqbench with other settings, where it had this id; here it "
-            f"would be {run_id(config)}."
+            f"Run {folder.name} was started by another version of seqbench, or its config.yaml has changed since; its "
+            f"settings have the id {run_id(config)} here, so it cannot be resumed."
         )
     check(config)
     run(config, isolated=False)
-
-
-def _job(node: DictConfig, busy: list[Config]) -> None:
-    """One job. Errors leave as `SystemExit`, which Hydra lets through without a word of its own; in a sweep, a run that
-    cannot go on leaves the others their turn."""
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweeping:
-        print(f"Job {HydraConfig.get().job.num}: {' '.join(HydraConfig.get().overrides.task)}", flush=True)
-    try:
-        choices = HydraConfig.get().runtime.choices
-        refuse_lists(choices)
-        config = to_config(node)
-        config.experiment = choices.get("experiment")
-        _say_what_is_kept(config)
-        check(config)
-        _run_or_leave_for_later(config, sweeping, busy)
-    except BrokenPipeError:
-        if sweeping:
-            raise KeyboardInterrupt("Standard output was closed; the same command goes on with the sweep.") from None
-        raise
-    except ERRORS as error:
-        _stop(explained(error, HydraConfig.get().overrides.task, sweeps=True), 2, sweeping)
-    except UserError as error:
-        _stop(error, 2, sweeping)
-    except RunError as error:
-        _stop(error, 1, sweeping)
-
-
-def _run_or_leave_for_later(config: Config, sweeping: bool, busy: list[Config]) -> None:
-    try:
-        run(config, isolated=sweeping)
-    except BusyError:
-        if not sweeping or "BasicLauncher" not in HydraConfig.get().launcher["_target_"]:
-            raise  # a job of another launcher has its own `busy`, which nobody comes back to
-        print(f"Another process is running {run_id(config)}; this sweep comes back to it at its end.", flush=True)
-        busy.append(config)
-
-
-def _come_back(busy: list[Config]) -> None:
-    """To the jobs that another process had: it may have finished them, or died."""
-    from seqbench.engine.run import wait_for
-
-    while busy:
-        print(f"Waiting for run {run_id(busy[0])}, which another process may still be running.", flush=True)
-        wait_for(busy[0])
-        try:
-            run(busy[0], isolated=True)
-        except BusyError:  # taken by another again
-            continue
-        busy.pop(0)
-
-
-def _say_what_is_kept(config: Config) -> None:
-    """Or Adam would learn at SGD's rate, and nobody know it."""
-    hydra_config = HydraConfig.get()
-    own = [source.path for source in hydra_config.runtime.config_sources if source.provider == "command-line"]
-    overrides = [*hydra_config.overrides.task, *(part for path in own for part in ("--config-dir", path))]
-    if kept := kept_of_experiment(config, overrides):
-        hint = "<key>=<value> changes one, ~<key> drops one that is not an argument"
-        print(f"Kept of experiment={config.experiment}: {' '.join(kept)} ({hint}).", flush=True)
-
-
-def _stop(error: UserError | RunError, code: int, sweeping: bool) -> NoReturn:
-    if sweeping:
-        stopped(str(error), code)
-        error.said = True
-        raise error  # Hydra goes on with the other jobs and at the end names the first such one's settings
-    raise SystemExit(stopped(str(error), code)) from error
 
 
 def run(config: Config, isolated: bool) -> dict[str, Any] | None:
     """Train unless it has been done; the record, None in a process that torchrun started beside the first. `isolated`:
     in a process of its own, as a sweep's jobs must be, whose memory figures and caches would otherwise mix."""
     from seqbench.engine.record import restore_in_ledger
-    from seqbench.engine.run import finished
+    from seqbench.engine.run import finished, run_folder
 
-    record, name = finished(config), name_of(config.evaluation)
+    record, name, evaluation = finished(config), run_folder(config).name, name_of(config.evaluation)
     if record is not None and not config.force:
         require_its_data(config, record)
-        print(f"Run {run_id(config)} has finished; force=true runs it again.")
-        if name != PLAIN:
-            print(f"What it reached by evaluation={name}: seqbench eval run={run_id(config)} evaluation={name}")
+        print(f"Run {name} has finished; force=true runs it again.")
+        if evaluation != PLAIN:
+            print(f"What it reached by evaluation={evaluation}: seqbench eval run={name} evaluation={evaluation}")
         restore_in_ledger(record, Places(config), print)
-    elif name != PLAIN:
-        raise ConfigError(f"evaluation={name} is for a finished run: seqbench eval run=<id> evaluation={name}.")
+    elif evaluation != PLAIN:
+        raise ConfigError(
+            f"evaluation={evaluation} is for a finished run: seqbench eval run=<id> evaluation={evaluation}."
+        )
     else:
         refuse_to_replace(config)
         record = _run_now(config, isolated)

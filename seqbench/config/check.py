@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any, get_type_hints
 
-from seqbench.config.schema import Config, NetworkConfig
+from seqbench.config.schema import PATHS, Config, NetworkConfig
 from seqbench.config.targets import PLUGGABLE, check_node, check_value
 from seqbench.errors import ConfigError, did_you_mean
 
 MOST_PROCESSORS = 4096  # no machine has more
+MOST = 2**40  # of an integer: no list, width or count is longer
+MOST_FLOAT = 3.4e38  # single precision holds no larger one
+IDLE_IN_OPTIMIZERS = ("differentiable", "capturable")  # of torch.optim: steps within a graph
 SEEDS = 2**20  # a step's own seed has room for so many, besides the step and the process
 CHOICES = {
     "network.pool": ("none", "last", "mean"),
@@ -23,8 +26,21 @@ CHOICES = {
 
 def check(config: Config) -> None:
     """Raise `ConfigError` for whatever cannot be a run: unknown or missing arguments, wrong types, foreign targets."""
+    if config.run is not None:
+        raise ConfigError("A config file sets run, which is a setting of the command line alone: run=<id>.")
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
+        _check_size(name, getattr(config, name))
+    _check_size("network", vars(config.network))
+    for name in IDLE_IN_OPTIMIZERS:
+        if config.optimizer.get(name):
+            raise ConfigError(f"optimizer.{name}=true is for loops other than this one; here it is false.")
+    if config.optimizer.get("fused") and config.optimizer.get("foreach"):
+        raise ConfigError("optimizer.fused and optimizer.foreach are two ways of one step; set one of them to null.")
+    for name in PATHS:
+        path = getattr(config, name)
+        if path is not None and (not path or any(ord(sign) < 32 for sign in path)):
+            raise ConfigError(f"{name} names a folder, not {path!r}.")
     hints = get_type_hints(NetworkConfig, include_extras=True)
     for key, value in vars(config.network).items():
         check_value(f"network.{key}", value, hints[key])
@@ -67,3 +83,17 @@ def check(config: Config) -> None:
     for path, value in [("train.nproc", train.nproc), ("train.threads", train.threads)]:
         if value is not None and value > MOST_PROCESSORS:
             raise ConfigError(f"{path} is at most {MOST_PROCESSORS:,}, not {value}.")
+
+
+def _check_size(path: str, value: Any) -> None:
+    """Raise `ConfigError` for a number beyond what tensors hold, wherever it stands."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_size(f"{path}.{key}", inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_size(path, inner)
+    elif type(value) is int and abs(value) > MOST and not path.endswith("seed"):
+        raise ConfigError(f"{path} is at most {MOST:,}, not {value}.")
+    elif type(value) is float and math.isfinite(value) and abs(value) > MOST_FLOAT:
+        raise ConfigError(f"{path} is at most {MOST_FLOAT:g}, not {value:g}.")

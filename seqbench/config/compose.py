@@ -1,71 +1,119 @@
-"""Composing configs with Hydra, and saying Hydra's complaints in one sentence each."""
+"""Composing a config of what stands on a command line, without executing anything.
+
+Hydra's compose API neither runs callbacks nor configures logging. What it composes of Hydra's own settings is held
+against conf/config.yaml before anything is handed to Hydra, so a file of someone else's cannot set them.
+"""
 
 from __future__ import annotations
 
-import argparse
-import re
+import functools
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from seqbench.config.schema import Config, folder, register, typed
+from seqbench.config import arguments as command_lines
+from seqbench.config import bounds
+from seqbench.config.arguments import CommandLine
+from seqbench.config.complaints import BY_ACCIDENT, ERRORS, by_accident, explained
+from seqbench.config.nodes import node_of
+from seqbench.config.schema import Config, folder, typed
 from seqbench.config.targets import PLUGGABLE
-from seqbench.errors import ConfigError, did_you_mean
+from seqbench.errors import ConfigError
 
-ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError, OSError)
+# not held against conf/: they are checked by themselves, or say what was composed
+_OF_THE_MOMENT = ("defaults", "launcher", "overrides", "runtime", "searchpath", "hydra_help")
+_JOB = ("name", "chdir", "env_set", "env_copy", "config")
+_NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}
 
 
-def composed(overrides: Sequence[str]) -> Config:
-    """The config of some overrides, outside a Hydra job. Raises `ConfigError`."""
+@dataclass
+class Composition:
+    """A run's config and the files that were chosen for it."""
+
+    config: Config
+    choices: Mapping[str, Any]
+
+
+def composed(arguments: Sequence[str], command: str = "show") -> Config:
+    """The config of a command line. Raises `ConfigError`."""
+    return compose_run(command_lines.read(command, arguments)).config
+
+
+def compose_run(line: CommandLine, sweeps: bool = False) -> Composition:
+    """The one run of a command line. `sweeps`: of a command that takes -m. Raises `ConfigError`."""
+    check_place(line)
+    return compose_settings([*line.of_hydra, *line.of_run], sweeps)
+
+
+def check_place(line: CommandLine) -> None:
+    """Hold a user's own folder of configs against the bounds of a config."""
+    if "--config-dir" in line.options:
+        bounds.check_folder(Path(line.options["--config-dir"]))
+
+
+def compose_settings(overrides: Sequence[str], sweeps: bool = False, line: Sequence[str] = ()) -> Composition:
+    """The config of overrides as Hydra takes them, its own settings checked. `line`: all those of the sweep that they
+    are a job of, for what a refusal says."""
     try:
-        return to_config(_composed([_quoted(one) for one in _searching(overrides)]))
+        node = node_of(overrides, with_hydra=True)
+        _check_hydras(node, overrides)
+        choices = dict(node.hydra.runtime.choices)
+        del node["hydra"]
+        refuse_lists(choices)
+        return Composition(to_config(node), choices)
     except ERRORS as error:
-        raise explained(error, overrides) from error
-    except ValueError as error:
-        raise_if_no_name(error, overrides)
-        raise
-
-
-def _composed(overrides: Sequence[str]) -> DictConfig:
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(config_dir=str(folder()), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
-
-
-def _searching(overrides: Sequence[str]) -> list[str]:
-    """A user's own folder of configs, which Hydra's command line takes as --config-dir, as the setting that says so."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--config-dir", "-cd")
-    try:
-        known, rest = parser.parse_known_args(list(overrides))
-    except argparse.ArgumentError as error:
-        raise ConfigError(f"{error}.") from error
-    if known.config_dir is None:
-        return rest
-    if not Path(known.config_dir).is_dir():
-        raise ConfigError(f"--config-dir {known.config_dir} is not a folder.")
-    return [f"hydra.searchpath=[file://{Path(known.config_dir).absolute()}]", *rest]
-
-
-def _quoted(override: str) -> str:
-    """A run's id may look like a number, 721e8 like 72100000000."""
-    name, equals, value = override.partition("=")
-    return f"{name}='{value}'" if name == "run" and equals and value.isalnum() else override
+        raise explained(error, line or overrides, sweeps) from error
+    except BY_ACCIDENT as error:
+        raise by_accident(error, line or overrides) from error
 
 
 def to_config(node: DictConfig) -> Config:
     """A composed DictConfig as a typed `Config`, interpolations resolved."""
     OmegaConf.resolve(node)
     return typed(node)
+
+
+def _check_hydras(node: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse settings of Hydra's that come from a file other than ours, or that run code."""
+    OmegaConf.set_struct(node, False)
+    settings: Any = OmegaConf.to_container(node.hydra, resolve=False)
+    if not isinstance(settings, dict) or not isinstance(settings.get("job"), dict):
+        raise _of_hydra("hydra")
+    ours = _ours()
+    for name in sorted({*settings, *ours} - {*_OF_THE_MOMENT, "job"}):
+        if name not in settings or name not in ours or settings[name] != ours[name]:
+            raise _of_hydra(f"hydra.{name}")
+    for name in _JOB:
+        if settings["job"].get(name) != ours["job"][name]:
+            raise _of_hydra(f"hydra.job.{name}")
+    ours_alone = [one for one in overrides if command_lines.key_of(one).startswith(("hydra/", "hydra.launcher"))]
+    launcher = OmegaConf.to_container(node_of(ours_alone, with_hydra=True).hydra.launcher) if ours_alone else _LOCAL
+    if settings.get("launcher") != launcher:
+        raise _of_hydra("hydra.launcher")
+
+
+_LOCAL = {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"}
+
+
+def _of_hydra(name: str) -> ConfigError:
+    return ConfigError(f"{name} is a setting of Hydra's, which no config file of one's own may set.")
+
+
+@functools.cache
+def _ours() -> dict[str, Any]:
+    """Hydra's settings in conf/config.yaml, over those that Hydra has by itself."""
+    written = yaml.safe_load((folder() / "config.yaml").read_text())["hydra"]
+    sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
+    more = {"sweeper": {**sweeper, "max_batch_size": None, "params": None}}
+    more |= {"job_logging": _NO_LOGGING, "hydra_logging": _NO_LOGGING}
+    settings = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(HydraConf), more, written), resolve=False)
+    assert isinstance(settings, dict)
+    return {**settings, "env": {}}
 
 
 def kept_of_experiment(config: Config, overrides: Sequence[str]) -> list[str]:
@@ -75,12 +123,12 @@ def kept_of_experiment(config: Config, overrides: Sequence[str]) -> list[str]:
     swapped = [group for group in PLUGGABLE if group in keys]
     if "experiment" not in keys or not swapped:
         return []
-    place = [one for one in _searching(overrides) if one.startswith("hydra.searchpath=")]
-    own = to_config(_composed([*place, f"experiment={keys['experiment']}"]))
-    plain = to_config(_composed([*place, *(f"{group}={keys[group]}" for group in swapped)]))
+    place = [one for one in overrides if one.startswith("hydra.searchpath=")]
+    experiment = to_config(node_of([*place, f"experiment={keys['experiment']}"]))
+    plain = to_config(node_of([*place, *(f"{group}={keys[group]}" for group in swapped)]))
     kept = []
     for group in swapped:
-        ours, theirs, default = (getattr(one, group) for one in (config, own, plain))
+        ours, theirs, default = (getattr(one, group) for one in (config, experiment, plain))
         if ours["_target_"] != theirs["_target_"]:
             named = {key: f"{group}.{key}" for key in ours if f"{group}.{key}" not in keys}
             kept += [f"{full}={ours[key]}" for key, full in named.items() if ours[key] != default.get(key)]
@@ -92,125 +140,3 @@ def refuse_lists(choices: Mapping[str, Any]) -> None:
     for group in PLUGGABLE:
         if group not in choices:
             raise ConfigError(f"{group} takes one file at a time; {group}=<one>,<two> after -m runs each of them.")
-
-
-def options(group: str) -> list[str]:
-    """The names that `group=` takes, nested ones with their folder."""
-    root = folder() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
-
-
-def groups() -> list[str]:
-    return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
-
-
-def explained(error: BaseException, overrides: Sequence[str], sweeps: bool = False) -> ConfigError:
-    """Hydra's or OmegaConf's complaint about some overrides as one sentence with the nearest valid name. `sweeps`:
-    where -m may be used."""
-    while isinstance(error, HydraException) and isinstance(error.__cause__, (*ERRORS, HydraException)):
-        if isinstance(error.__cause__, OmegaConfBaseException) or not str(error).startswith("Could not override"):
-            error = error.__cause__
-        else:
-            break
-    text = str(error)
-    if found := re.search(r"(?:Could not find|Could not load) '(hydra/launcher/(?:joblib|submitit_\w+))'", text):
-        return ConfigError(f'{found.group(1)} is a plugin: pip install "seqbench[sweep]".')
-    if found := re.search(r"Could not find '([\w/.-]+)'", text):
-        return _missing_option(found.group(1))
-    if found := re.search(r"Could not override '([\w./@-]+)'", text):
-        return _no_setting(found.group(1), overrides)
-    if found := re.search(r"Key '([\w-]+)' (?:is )?not in (?:struct|'(\w+)')", text):
-        full = re.search(r"full_key: ([\w.-]+)", text)
-        return _no_setting(full.group(1) if full else found.group(1), overrides)
-    if found := re.search(r"Invalid type assigned: .*full_key: ([\w.-]+)", text, re.DOTALL):
-        return ConfigError(f"{found.group(1)} holds settings: {found.group(1)}.<setting>=<value>.")
-    if found := re.match(r"LexerNoViableAltException: (\S+)", text):
-        return _unreadable(next((one for one in overrides if one.startswith(found.group(1))), found.group(1)))
-    if found := re.search(r"Value '?(.*?)'? of type '\w+' (?:could not|is not|cannot).*?(\w+)'?\n", text):
-        path = re.search(r"full_key: ([\w.-]+)", text)
-        return ConfigError(
-            f"{path.group(1) if path else 'A setting'} must be {_kind(found.group(2))}, not {found.group(1)!r}."
-        )
-    if found := re.search(r"Interpolation key '([^']+)' not found", text):
-        return ConfigError(f"A config refers to {found.group(1)}, which does not exist.")
-    if found := re.search(r"Ambiguous value for argument '(\S+)'", text):
-        other = "-m runs each of them" if sweeps else "this command takes one"
-        return ConfigError(f"{found.group(1)} gives several values; {other}.")
-    if found := re.search(r"Error parsing override '(.*?)'", text):
-        return _unreadable(found.group(1))
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        return ConfigError(f"{mark.name}, line {mark.line + 1}, is not valid YAML: {error.problem}.")
-    if isinstance(error, (yaml.YAMLError, UnicodeDecodeError)):
-        return ConfigError(f"A config file is not valid YAML: {' '.join(text.split())}.")
-    return ConfigError(" ".join(text.split()))
-
-
-def _unreadable(argument: str) -> ConfigError:
-    return ConfigError(f"'{argument}' cannot be read as a setting; settings are written key=value.")
-
-
-def _no_setting(path: str, overrides: Sequence[str]) -> ConfigError:
-    known = _settings(overrides)
-    if path.startswith("optimizer.groups."):
-        group = ".".join(path.split(".")[:3])
-        wanted = f"{path}=<value>" if group in known else f"{group}.<setting>=<value>"
-        hint = "" if group in known else did_you_mean(group, [one for one in known if one.count(".") == 2])
-        return ConfigError(f"{path} is not there yet; a plus adds it: +{wanted}{hint}.")
-    if path in known or path in _settings(()):  # known: of a sweep's first choice
-        return ConfigError(f"{path} is not a setting of what is chosen here.")
-    hint = did_you_mean(path, [*known, *groups()]) or "; seqbench show lists them"
-    return ConfigError(f"{path} is not a setting{hint}.")
-
-
-def raise_if_no_name(error: ValueError, overrides: Sequence[str]) -> None:
-    """Raise `ConfigError` where Hydra minds that a group was given a number or null, as model=5."""
-    if not str(error).startswith("Config group override must be"):
-        return
-    for key, equals, value in (one.partition("=") for one in overrides):
-        if equals and not key:
-            raise _unreadable(f"={value}") from error
-        group = key.lstrip("+").partition("@")[0]
-        if group in groups() and not isinstance(yaml.safe_load(value), (str, list)):
-            raise _missing_option(f"{group}/{value}") from error
-
-
-def _missing_option(path: str) -> ConfigError:
-    group, _, name = path.rpartition("/")
-    if group.split("/")[0] == "experiment":
-        group, name = "experiment", path.removeprefix("experiment/")
-    valid = options(group) if (folder() / group).is_dir() else []
-    close = get_close_matches(name, valid, n=1, cutoff=0.4)
-    known = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(valid)}."
-    return ConfigError(f"{group}={name} does not exist{known}")
-
-
-def _settings(overrides: Sequence[str]) -> list[str]:
-    """Every setting there is under those of the overrides that choose a file (of a sweep's, the first), but for an
-    experiment that is itself a mistake; none where they cannot be composed."""
-    chosen = []
-    for one in _searching(overrides):
-        key, _, value = one.partition("=")
-        if key == "hydra.searchpath":
-            chosen.append(one)
-        elif key.partition("@")[0] in groups():
-            chosen.append(f"{key}={value.split(',')[0]}")
-    for some in (chosen, [one for one in chosen if not one.startswith("experiment=")]):
-        try:
-            node = OmegaConf.to_container(_composed(some), resolve=False)
-        except ERRORS:
-            continue
-        return [path for path in _paths(node) if not path.endswith("_target_")]
-    return []
-
-
-def _paths(node: Any, prefix: str = ""):
-    for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _paths(value, f"{prefix}{key}.")
-
-
-def _kind(name: str) -> str:
-    kinds = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false", "String": "a string"}
-    return kinds.get(name, f"of type {name}")

@@ -13,14 +13,17 @@ from typing import Any
 
 import yaml
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqbench.config import bounds
 from seqbench.config.network_shape import network_of_today
+from seqbench.config.targets import PLUGGABLE
 from seqbench.contracts.ranges import Dropout
 from seqbench.errors import ConfigError, did_you_mean
 
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
+PATHS = ("output_dir", "results_dir", "data_dir", "source")
 
 
 @dataclass
@@ -122,12 +125,38 @@ def typed(node: Any) -> Config:
 def save(config: Config, path: Path) -> None:
     """Whole or not at all: a run's folder is read by others while it trains."""
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    settings = asdict(config)
+    for name in PATHS:  # absolute: the run may be taken up from another folder
+        if settings[name] is not None and (name, settings[name]) != ("source", "hub"):
+            settings[name] = str(Path(settings[name]).absolute())
+    partial.write_text(yaml.safe_dump(settings, sort_keys=False))
     partial.replace(path)
 
 
 def load(path: Path) -> Config:
+    """The config of a run's folder, which may be damaged or someone else's. Raises `ConfigError`."""
     try:
-        return typed(OmegaConf.create(network_of_today(yaml.safe_load(path.read_text()))))
-    except (OSError, yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as a run's config: {str(error).splitlines()[0]}") from error
+        text = bounds.read(path)
+        bounds.check_text(text, str(path))
+        config = typed(_resolved(yaml.safe_load(text)))
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read as a run's config: {error.strerror}.") from error
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+        raise ConfigError(f"{path} cannot be read as a run's config: {reason}.") from error
+    for name in PLUGGABLE:
+        node = getattr(config, name)
+        if not isinstance(node, dict) or not isinstance(node.get("_target_"), str):
+            raise ConfigError(f"{path} cannot be read as a run's config: {name} names no class.")
+    return config
+
+
+def _resolved(content: Any) -> DictConfig:
+    """A saved config's content. It was resolved before it was saved, so nothing in it may be looked up now."""
+    if not isinstance(content, dict):
+        raise ConfigError("it holds no settings.")
+    if any("${" in str(value) for value in content.values()):
+        raise ConfigError("it refers to something outside it by ${...}.")
+    return OmegaConf.create(network_of_today(content))

@@ -68,6 +68,10 @@ KINDS = {
     "equilibrium": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.fixed_point.FixedPoint",)),
     "solver": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.solver.Solver",)),
 }
+UNUSABLE = {  # of torch.optim
+    "SparseAdam": "which needs sparse gradients, and no network here has them",
+    "LBFGS": "which computes the loss several times a step, and the loop here does once",
+}
 RENAMED = {  # a class's name in the first edition -> its name now
     "seqbench.models.composed.Composed": "seqbench.models.translation.rnn_attention.RNNAttention",
 }
@@ -163,6 +167,8 @@ def _class_at(kind: str, target: str) -> type:
     value = getattr(importlib.import_module(module), name, None)
     if not inspect.isclass(value) or not value.__module__.startswith(module):
         raise _NoSuchTarget(f"names {target}, and {module} has no class {name}")
+    if name in UNUSABLE:
+        raise _NoSuchTarget(f"names {target}, {UNUSABLE[name]}")
     bases = tuple(_load(base) for base in KINDS[kind].bases)
     if not issubclass(value, bases) or value in bases:
         article = "an" if kind[0] in "aeiou" else "a"

@@ -27,8 +27,13 @@ from seqbench.optim.groups import GroupedOptimizer, build_optimizer
 
 def data_folder(config: Config) -> Path:
     """Where prepared data live: `data_dir`, else $SEQBENCH_DATA, else the user's cache."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(config.data_dir or os.environ.get("SEQBENCH_DATA") or Path(cache) / "seqbench")
+    place = config.data_dir or os.environ.get("SEQBENCH_DATA")
+    if place:
+        return Path(place)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqbench"
+    except RuntimeError as error:  # the user of a container may have none
+        raise ConfigError("There is no home folder to keep data in; name a folder as data_dir=<folder>.") from error
 
 
 def assemble_task(config: Config) -> Task:

@@ -89,8 +89,7 @@ class World:
         return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()
 
     def check_rows(self, batch: Batch) -> None:
-        if batch.size < self.size:
-            raise ConfigError(f"train.nproc={self.size} processes cannot share a batch of {batch.size} sequences.")
+        check_rows(batch, self.size)
 
     def barrier(self) -> None:
         if self.size > 1:
@@ -125,9 +124,18 @@ class Together:
         return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
 
-def _device(wanted: str, local_rank: int) -> torch.device:
+def check_rows(batch: Batch, n_processes: int) -> None:
+    if batch.size < n_processes:
+        raise ConfigError(f"train.nproc={n_processes} processes cannot share a batch of {batch.size} sequences.")
+
+
+def check_device(wanted: str) -> None:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError("train.device=cuda, but torch sees no GPU here.")
+
+
+def _device(wanted: str, local_rank: int) -> torch.device:
+    check_device(wanted)
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     torch.cuda.set_device(local_rank)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from seqbench.config.identity import hashed, run_id
+from seqbench.config.identity import former_run_id, hashed, run_id
 from seqbench.config.schema import Config, save
 from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
@@ -32,6 +32,7 @@ from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_mirror, make_mirrors
 from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
+from seqbench.engine.room import made, too_large
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
 from seqbench.errors import BusyError, UserError
 from seqbench.report.places import Places
@@ -39,7 +40,10 @@ from seqbench.report.record import FINISHED, read_content
 
 
 def run_folder(config: Config) -> Path:
-    return Path(config.output_dir) / run_id(config)
+    """The folder of this run, which the first edition may have begun under another id: it hashed 20 and 20.0 apart."""
+    root = Path(config.output_dir)
+    folder, former = root / run_id(config), root / former_run_id(config)
+    return former if former.is_dir() and not folder.is_dir() else folder
 
 
 def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> Run:
@@ -87,7 +91,8 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
         run = build(config, world, log, task, folder)  # all of it before anything is written
         check_mirror(config.log.mirror, config.log.project)
         if world.leads:
-            Places(config).require_writable()  # or a run might end with nowhere to go
+            with made(folder, Places(config).runs):
+                Places(config).require_writable()  # or a run might end with nowhere to go
         with _locked(folder) if world.leads else contextlib.nullcontext():
             if world.leads and config.force:
                 _start_over(folder)
@@ -97,6 +102,11 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
             return _train(config, run, folder)
     except OSError as error:
         raise _disk_error(error, folder) from error
+    except (MemoryError, RuntimeError, ValueError) as error:
+        refusal = too_large(error, config)
+        if refusal is not None:
+            raise refusal from error
+        raise
 
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
@@ -136,7 +146,8 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     if not run.world.leads:
         return None
     runs = Places(config).runs
-    record = with_evaluations(make_record(config, run, metrics, tested_step), runs)
+    record = make_record(config, run, metrics, tested_step) | {"run_id": folder.name}  # maybe the first edition's
+    record = with_evaluations(record, runs)
     keep_record(record, folder, runs)
     return record
 
@@ -169,7 +180,6 @@ def _drop_dead_launches(folder: Path) -> None:
 
 def _locked(folder: Path):
     """Exclusive use of a run folder; released by the system if the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
         return lock.acquire(timeout=0)

@@ -24,8 +24,9 @@ from typing import Any
 
 from seqbench.config.schema import Config, load, save
 from seqbench.engine.assemble import assemble_task
-from seqbench.engine.distributed import World, lost_peer, n_cores, worker_command
+from seqbench.engine.distributed import World, check_device, check_rows, lost_peer, n_cores, worker_command
 from seqbench.engine.interrupt import PASSED_ON, passed_on, stop_with_parent
+from seqbench.engine.room import too_large
 from seqbench.engine.run import run_folder, train
 from seqbench.errors import BusyError, RunError, UserError
 
@@ -66,7 +67,16 @@ def _leave(path: Path, error: dict[str, Any]) -> None:
 
 def run_in_processes(config: Config) -> dict[str, Any]:
     """Train in `train.nproc` new processes; the record. The first error of any of them is raised here."""
-    assemble_task(config)  # prepares the data, or says what is missing, before anything is written
+    check_device(config.train.device)
+    try:
+        task = assemble_task(config)  # prepares the data, or says what is missing, before anything is written
+        if task.equal_batches and config.train.nproc > 1:
+            check_rows(task.batch("train", 0), config.train.nproc)
+    except (MemoryError, RuntimeError, ValueError) as error:
+        refusal = too_large(error, config)
+        if refusal is not None:
+            raise refusal from error
+        raise
     folder = run_folder(config)
     place = folder / f"launch-{os.getpid()}"  # of this process: another may try the same run
     try:

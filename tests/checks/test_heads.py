@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from seqbench.checks.heads import check_after_step, check_distribution, check_losses
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
+from seqbench.config.nodes import options
 from seqbench.engine.assemble import instantiate
 
 D, K, N = 8, 12, 5

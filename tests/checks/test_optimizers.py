@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from seqbench.checks.optimizers import check_it_resumes, check_optimizer
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
+from seqbench.config.nodes import options
 from seqbench.engine.assemble import instantiate
 
 OPTIMIZERS = {  # settings beside the YAML's

@@ -3,7 +3,8 @@
 import pytest
 
 from seqbench.checks.schedules import check_schedule
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
+from seqbench.config.nodes import options
 from seqbench.contracts.schedule import Schedule
 from seqbench.engine.assemble import instantiate
 

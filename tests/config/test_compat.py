@@ -9,9 +9,10 @@ import pytest
 
 from seqbench.config.check import check
 from seqbench.config.compat import default_of, fill_defaults
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
 from seqbench.config.identity import hashed, run_id
 from seqbench.config.network_shape import network_of_today
+from seqbench.config.nodes import options
 from seqbench.config.schema import typed
 from seqbench.config.values import same
 

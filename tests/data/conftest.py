@@ -81,18 +81,16 @@ def raw(tmp_path: Path, text) -> Path:
 def client(tmp_path: Path) -> Callable[..., subprocess.Popen]:
     """Starts a process that prepares a corpus and prints progress, then the set's checksum or "ERROR: ..."."""
     code = """
-import pickle, sys, time
+import pickle, sys
 from pathlib import Path
 from seqbench.data.text.build import ensure_prepared
 from seqbench.data.errors import DataError
 corpus = pickle.loads(Path(sys.argv[1]).read_bytes())
-start = time.perf_counter()
 try:
     data_dir, source = Path(sys.argv[2]), sys.argv[3] or None
     result = ensure_prepared(corpus, data_dir, source, lambda line: print(line, flush=True)).sha256
 except DataError as error:
     result = f"ERROR: {error}"
-print(f"seconds {time.perf_counter() - start:.3f}")
 print(result)
 """
 

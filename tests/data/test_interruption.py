@@ -86,7 +86,7 @@ def test_kills_at_random(tokenizer, corpus_of, long_text, source, tmp_path):
         else:
             n_killed += 1
     process = start(corpus, tmp_path, source)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=240)
     assert output.splitlines()[-1] == expected.sha256 and "going on at" in output
     assert set_bytes(tmp_path / "data" / "tiny") == set_bytes(expected.path)
     assert sorted(os.listdir(tmp_path / "data")) == [".tiny.lock", "tiny"]

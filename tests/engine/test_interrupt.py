@@ -35,8 +35,17 @@ def interrupted(tmp_path, number, *extra) -> tuple[int, str]:
     return process.returncode, said
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, seqbench_in) -> bytes:
+    """The metrics.jsonl of the run that nobody interrupts."""
+    place = tmp_path_factory.mktemp("whole")
+    code, _, errors = seqbench_in(place, "train", *LONG)
+    assert code == 0, errors
+    return next(place.glob("outputs/*/metrics.jsonl")).read_bytes()
+
+
 @pytest.mark.parametrize(("number", "by"), [(signal.SIGINT, "settings"), (signal.SIGTERM, "id")])
-def test_the_step_is_saved(tmp_path, number, by):
+def test_the_step_is_saved(seqbench, tmp_path, whole, number, by):
     code, said = interrupted(tmp_path, number)
     (run,) = (tmp_path / "outputs").iterdir()
     (saved,) = run.glob("checkpoints/step-*.pt")  # though none was due
@@ -47,16 +56,13 @@ def test_the_step_is_saved(tmp_path, number, by):
         f"seqbench: Interrupted at step {step:,}, which is saved; the same command resumes.",
     )
     assert "Traceback" not in said
-    listed = subprocess.run([*COMMAND[:-1], "list"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert listed.splitlines()[0] == "Not finished (seqbench train run=<id> resumes one):"
-    assert listed.splitlines()[-1].split() == [run.name, "copy/scornn", "0", f"{step:,}"]
-    settings = LONG if by == "settings" else [f"run={run.name[:6]}"]
-    again = subprocess.run([*COMMAND, *settings], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert f"Resuming {run.name} at step {step}." in again.stdout
-    (tmp_path / "whole").mkdir()
-    subprocess.run([*COMMAND, *LONG], cwd=tmp_path / "whole", capture_output=True, check=True)
-    whole = tmp_path / "whole" / "outputs" / run.name / "metrics.jsonl"
-    assert (run / "metrics.jsonl").read_bytes() == whole.read_bytes()
+    listed = seqbench("list")[1].splitlines()
+    assert listed[0] == "Not finished (seqbench train run=<id> resumes one):"
+    assert listed[-1].split() == [run.name, "copy/scornn", "0", f"{step:,}"]
+    code, said, errors = seqbench("train", *(LONG if by == "settings" else [f"run={run.name[:6]}"]))
+    assert code == 0, errors
+    assert f"Resuming {run.name} at step {step}." in said
+    assert (run / "metrics.jsonl").read_bytes() == whole
 
 
 def test_a_sweeps_run_is_saved_too(tmp_path):

@@ -1,7 +1,6 @@
 """Dashboards mirror metrics.jsonl and never stop a run."""
 
 import socket
-import time
 
 import pytest
 import small_run
@@ -70,19 +69,19 @@ def test_wandb_without_a_login_is_offline(seqbench, tmp_path):
 
 
 def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
+    """It is asked, and the run goes on while it is silent still: it is W&B that gives up, after a second here."""
     pytest.importorskip("wandb")
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(16)
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
         there = {"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}"}
-        start = time.perf_counter()
-        code, said, errors = seqbench("train", *SMALL, "log=wandb", **{**NO_LOGIN, **there})
-        seconds = time.perf_counter() - start
+        code, said, errors = seqbench("train", *SMALL, "log=wandb", **{**NO_LOGIN, **there, "WANDB_HTTP_TIMEOUT": "1"})
+        server.settimeout(1)  # what has connected has done so by now
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(4) == b"POST"
     assert code == 0, errors
     assert "logging offline" in said
     assert len(rows(tmp_path)) == 6
     assert list(tmp_path.glob("outputs/*/wandb/offline-run-*"))
-    assert seconds < 40, "20 for the server, the rest for the start of a loaded machine"
 
 
 def test_wandb_online_with_a_key_that_nobody_takes(seqbench, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqbench.checks.evaluations import check_evaluation
-from seqbench.config.compose import options
+from seqbench.config.nodes import options
 from seqbench.contracts.batch import Batch
 from seqbench.data.text.stream import EvaluationStream, TokenStream
 from seqbench.embeddings.learned import LearnedEmbedding

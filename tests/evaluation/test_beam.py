@@ -180,6 +180,8 @@ def test_the_length_penalty_prefers_longer_translations():
 
 
 def test_batches_are_three_times_as_fast_as_sentences():
+    """In processor time, which other processes leave alone: 64 times fewer steps, of small matrices, and what is done
+    for each sentence is little beside them; 25 times as fast where it was written."""
     torch.set_num_threads(1)
     net = network(200, "transformer", d=32).float()
     source_BS, valid_BS = sources([8] * 64, 200)
@@ -187,13 +189,13 @@ def test_batches_are_three_times_as_fast_as_sentences():
     with torch.no_grad():
         seconds = []
         for size in (1, 64):
-            start = time.perf_counter()
+            start = time.process_time()
             found = [
                 one
                 for rows in torch.arange(64).split(size)
                 for one in beam.search(net, source_BS[rows], valid_BS[rows])
             ]
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
             assert len(found) == 64
     assert seconds[0] > 3 * seconds[1]
 

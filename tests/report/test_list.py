@@ -6,7 +6,7 @@ import pytest
 
 from seqbench.commands.describe import described
 from seqbench.commands.list import list_runs_or_options, plurals
-from seqbench.config.compose import options
+from seqbench.config.nodes import options
 from seqbench.report.ledger import write_record
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from seqbench.checks import tasks as checks
-from seqbench.config.compose import composed, options
+from seqbench.config.compose import composed
+from seqbench.config.nodes import options
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.task import Task

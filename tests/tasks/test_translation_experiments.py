@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from said import losses
 
-from seqbench.config.compose import folder, options
+from seqbench.config.nodes import options
+from seqbench.config.schema import folder
 
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 NAMES = [name for name in options("experiment") if name.startswith("multi30k_ende/")]

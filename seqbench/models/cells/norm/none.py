@@ -8,7 +8,7 @@ from seqbench.contracts.norm import Norm
 
 
 class NoNorm(Norm):
-    """y = x."""
+    """No normalisation: y = x."""
 
     def __init__(self, d_input: int):
         super().__init__()

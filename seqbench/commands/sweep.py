@@ -1,0 +1,122 @@
+"""A sweep: each job composed and checked before the first is started, then all handed to Hydra's launcher.
+
+The jobs are those of Hydra's basic sweeper. Its launchers run them: here, in several processes, or on a cluster.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from seqbench.config.arguments import MOST_JOBS, CommandLine, n_jobs
+from seqbench.config.check import check
+from seqbench.config.complaints import BY_ACCIDENT, ERRORS, explained
+from seqbench.config.compose import check_place, compose_settings, to_config
+from seqbench.config.nodes import hydra_here
+from seqbench.errors import BusyError, ConfigError, RunError, UserError, stopped
+
+BUSY = -1  # in place of an exit code: another process has the job's run
+Train = Callable[..., None]  # of a config, the settings of its job, Hydra's, the experiment, isolated
+
+
+def sweep(line: CommandLine, train: Train) -> None:
+    """Train each job of a sweep. A job that fails leaves the others their turn; the exit code is that of the first
+    such one."""
+    jobs = _jobs(line)
+    check_place(line)
+    _check_launcher(line)
+    for job in jobs:
+        check(compose_settings([*line.of_hydra, *job], True, [*line.of_hydra, *line.of_run]).config)
+    try:
+        results = _launch(line, jobs, partial(_job, train))
+    except (*ERRORS, ImportError) as error:
+        raise explained(error, line.settings, sweeps=True) from error
+    codes = [result.return_value for result in results]
+    codes += [_come_back(line, job, train) for job, code in zip(jobs, codes, strict=True) if code == BUSY]
+    code = next((code for code in codes if code not in (0, BUSY)), 0)
+    if code:
+        raise SystemExit(code)
+
+
+def _jobs(line: CommandLine) -> list[list[str]]:
+    """The settings of each job."""
+    if n_jobs(line.of_run) > MOST_JOBS:
+        raise ConfigError(f"A sweep has at most {MOST_JOBS:,} jobs.")
+    try:
+        return BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(line.of_run), None)[0]
+    except HydraException as error:
+        raise explained(error, line.settings, sweeps=True) from error
+
+
+def _check_launcher(line: CommandLine) -> None:
+    slurm = {"hydra/launcher=slurm", "hydra/launcher=submitit_slurm"}
+    if slurm.intersection(line.settings) and shutil.which("srun") is None:
+        raise UserError("hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.")
+
+
+def _launch(line: CommandLine, jobs: list[list[str]], task_function: Callable[[DictConfig], int]) -> Any:
+    with hydra_here():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        config = hydra.compose_config("config", [*line.of_hydra, *line.of_run], run_mode=RunMode.MULTIRUN)
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
+        try:
+            launcher = Plugins.instance().instantiate_launcher(
+                config=config, hydra_context=context, task_function=task_function
+            )
+        except BY_ACCIDENT as error:  # of a launcher's own settings
+            raise ConfigError(f"hydra.launcher: {' '.join(str(error).split())}.") from error
+        return launcher.launch(jobs, initial_job_idx=0)
+
+
+def _job(train: Train, node: DictConfig) -> int:
+    """One job's exit code."""
+    settings = HydraConfig.get()
+    print(f"Job {settings.job.num}: {' '.join(settings.overrides.task)}", flush=True)
+    ours, hydras = (OmegaConf.to_container(one) for one in (settings.overrides.task, settings.overrides.hydra))
+    return _code(lambda: train(to_config(node), ours, hydras, settings.runtime.choices.get("experiment"), True))
+
+
+def _come_back(line: CommandLine, job: list[str], train: Train) -> int:
+    """The exit code of a job that another process had: it may have finished it, or died."""
+    from seqbench.engine.run import run_folder, wait_for
+
+    composition = compose_settings([*line.of_hydra, *job], True)
+    config = composition.config
+    code = BUSY
+    while code == BUSY:  # or taken by another again
+        print(f"Waiting for run {run_folder(config).name}, which another process may still be running.", flush=True)
+        wait_for(config)
+        code = _code(lambda: train(config, job, line.of_hydra, composition.choices.get("experiment"), True))
+    return code
+
+
+def _code(train_job: Callable[[], None]) -> int:
+    """The exit code of a job; what is wrong has been said."""
+    try:
+        train_job()
+    except BusyError as error:
+        run = str(error).partition(";")[0]
+        print(f"{run}; this sweep comes back to it at its end.", flush=True)
+        return BUSY
+    except UserError as error:
+        return stopped(str(error), 2)
+    except RunError as error:
+        return stopped(str(error), 1)
+    except BrokenPipeError:
+        raise KeyboardInterrupt("Standard output was closed; the same command goes on with the sweep.") from None
+    except OSError as error:
+        return stopped(f"{error.filename}: {error.strerror}." if error.filename else f"{error}.", 2)
+    return 0
