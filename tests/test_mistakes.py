@@ -114,7 +114,7 @@ COMMAND_LINE = [
     ("train model=lstm model.n_layers=0", "model.n_layers is at least 1, not 0."),
     ("train task.eval_batch_size=0", "task.eval_batch_size is at least 1, not 0."),
     ("train model=lstm model.dropout=1.5", "model.dropout is at least 0 and below 1, not 1.5."),
-    ("train model=gru model.init_range=-1", "model.init_range is at least 0, not -1."),
+    ("train model=gru model.init_range=-1", "model.init_range is at least 0, or null, not -1."),
     ("train network.dropout_output=1", "network.dropout_output is at least 0 and below 1, not 1.0."),
     ("train model=tcn model.channels=8", "model.channels must be a list of integers, not 8."),
     ("train optimizer=adam optimizer.betas=1", "optimizer.betas must be a list of 2 numbers, not 1."),

@@ -112,6 +112,22 @@ def test_what_is_out_of_range_is_refused_by_its_path(choice, setting, value, tex
     assert str(error.value) == f"{section}.{setting} {text}, not {wrong!r}."
 
 
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ("{lr: -1}", "lr is at least 0, not -1"),
+        ("{_target_: torch.optim.SGD, lr: -1}", "lr is at least 0, not -1"),
+        ("{_target_: seqbench.optim.rmsprop.RMSpropTF, lr: null}", "lr must be a number, not None"),
+        ("{_target_: seqbench.optim.rmsprop.RMSpropTF, decay: 1}", "decay is at least 0 and below 1, not 1"),
+    ],
+)
+def test_settings_of_a_group_have_the_ranges_of_its_optimizer(settings, text):
+    config = composed(["optimizer=adam", f"+optimizer.groups.recurrent={settings}"])
+    with pytest.raises(ConfigError) as error:
+        check(config)
+    assert str(error.value) == f"optimizer.groups.recurrent.{text}."
+
+
 @pytest.mark.parametrize("name", ["dropout_words", "dropout_input", "dropout_output"])
 def test_the_networks_own_settings_have_ranges(name):
     config = composed([])
