@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import small_run
 
 from seqbench.config.compose import composed
@@ -23,15 +24,21 @@ def test_a_number_has_one_id_however_it_is_written():
     assert ids("optimizer.lr=1")[0] != ids("optimizer.lr=2")[0]
 
 
-def test_a_finished_run_with_the_former_id_is_found(seqbench, tmp_path):
-    settings = [*SMALL, "optimizer.lr=1"]
+@pytest.fixture
+def former_run(seqbench, tmp_path):
+    """The folder of a finished run that was begun under its former id: (that id, the settings, its metrics)."""
+    settings = [*SMALL, "optimizer.lr=1", "checkpoint.every=1"]
     now, former = ids("optimizer.lr=1")
     assert now != former
-    assert seqbench("train", *settings)[0] == 0
-    (tmp_path / "outputs" / now).rename(tmp_path / "outputs" / former)
-    record = tmp_path / "outputs" / former / "record.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"run_id": former}))
-    (tmp_path / "results" / "runs" / f"{now}.json").unlink()
+    (tmp_path / "outputs" / former).mkdir(parents=True)
+    code, _, errors = seqbench("train", *settings)
+    assert code == 0, errors
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == [former]
+    return former, settings, json.loads((tmp_path / "outputs" / former / "record.json").read_text())["metrics"]
+
+
+def test_a_finished_run_with_the_former_id_is_found(seqbench, tmp_path, former_run):
+    former, settings, _ = former_run
     code, said, errors = seqbench("train", *settings)
     assert code == 0 and f"Run {former} has finished" in said, errors
     assert [path.stem for path in (tmp_path / "results" / "runs").iterdir()] == [former]
@@ -39,17 +46,14 @@ def test_a_finished_run_with_the_former_id_is_found(seqbench, tmp_path):
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [former]
 
 
-def test_a_run_begun_under_the_former_id_goes_on(seqbench, tmp_path):
-    settings = [*SMALL, "optimizer.lr=1", "checkpoint.every=1"]
-    now, former = ids("optimizer.lr=1")
-    assert seqbench("train", *settings)[0] == 0
-    whole = json.loads((tmp_path / "outputs" / now / "record.json").read_text())
-    folder = (tmp_path / "outputs" / now).rename(tmp_path / "outputs" / former)
+def test_a_run_begun_under_the_former_id_goes_on(seqbench, tmp_path, former_run):
+    former, settings, metrics = former_run
+    folder = tmp_path / "outputs" / former
     (folder / "record.json").unlink()
-    (tmp_path / "results" / "runs" / f"{now}.json").unlink()
+    (tmp_path / "results" / "runs" / f"{former}.json").unlink()
     for path in folder.glob("checkpoints/*0000000004-*"):
         path.unlink()
     code, said, errors = seqbench("train", *settings)
     assert code == 0 and f"Resuming {former} at step 3." in said, errors
     record = json.loads((folder / "record.json").read_text())
-    assert (record["run_id"], record["metrics"]) == (former, whole["metrics"])
+    assert (record["run_id"], record["metrics"]) == (former, metrics)
