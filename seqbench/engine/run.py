@@ -146,7 +146,9 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     if not run.world.leads:
         return None
     runs = Places(config).runs
-    record = make_record(config, run, metrics, tested_step) | {"run_id": folder.name}  # maybe the first edition's
+    record = make_record(config, run, metrics, tested_step)
+    if folder.name != record["run_id"]:  # begun by the first edition
+        record |= {"run_id": folder.name, "config": hashed(config, as_written=True)}
     record = with_evaluations(record, runs)
     keep_record(record, folder, runs)
     return record
