@@ -93,7 +93,12 @@ def test_evaluations_go_into_the_record_under_their_names(seqbench, words, tmp_p
     plain = json.loads(kept.read_text())["metrics"]
     for evaluation in (["frequency"], ["cache", "evaluation.size=5"]):
         code, said, errors = seqbench(
-            "eval", f"run={name}", f"evaluation={evaluation[0]}", *evaluation[1:], "split=valid"
+            "eval",
+            f"run={name}",
+            f"evaluation={evaluation[0]}",
+            *evaluation[1:],
+            "split=valid",
+            "results_dir=elsewhere",
         )
         assert code == 0, errors
         record = json.loads(kept.read_text())
@@ -110,7 +115,7 @@ def test_evaluations_go_into_the_record_under_their_names(seqbench, words, tmp_p
 
 def test_what_only_one_of_two_records_tells_is_kept(seqbench, words):
     name, folder, kept = words
-    frequency = ["eval", f"run={name}", "evaluation=frequency", "split=valid"]
+    frequency = ["eval", f"run={name}", "evaluation=frequency", "split=valid", "results_dir=elsewhere"]
     assert seqbench(*frequency)[0] == 0
     record, own = json.loads(kept.read_text()), folder / "record.json"
     record["evaluations"]["cache"] = {"valid": record["evaluations"]["frequency"]["valid"]}
@@ -134,7 +139,7 @@ def test_an_evaluation_that_is_not_finite_fails(seqbench, words):
         weight.fill_(math.nan)
     Checkpoints(best.parent, print).save(payload, step=5, best=True)
     before = kept.read_bytes(), (folder / "record.json").read_bytes()
-    code, said, errors = seqbench("eval", f"run={name}", "evaluation=frequency")
+    code, said, errors = seqbench("eval", f"run={name}", "evaluation=frequency", "results_dir=elsewhere")
     assert (code, said) == (1, ""), errors
     assert re.fullmatch(
         r"seqbench: The \w+ on test is not finite \(nan\): nothing is kept of this evaluation.\n", errors
