@@ -2,12 +2,25 @@
 
 import copy
 import functools
-import io
 
 import pytest
 import torch
+from torch import nn
 
-from seqbench.contracts.pytree import tree_map, tree_zip
+from seqbench.checks.models import (
+    check_causal,
+    check_chunked_equals_full,
+    check_diagnostics,
+    check_gradients,
+    check_groups,
+    check_ids,
+    check_rows,
+    check_saving,
+    check_shapes,
+    features,
+)
+from seqbench.config.nodes import options
+from seqbench.contracts.backbone import Backbone
 from seqbench.models.attention.transformer import Transformer
 from seqbench.models.attention.weight_tied_transformer import WeightTiedTransformer
 from seqbench.models.cells.equilibrium.anderson import Anderson
@@ -22,6 +35,7 @@ from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.gru import GRU
+from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
@@ -52,30 +66,31 @@ def led_by_input(model):
 MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
-    "gated-cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
-    "gated-cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
+    "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
+    "gated_cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "lstm-reference": lambda: LSTM(D, hidden_size=8, n_layers=2, backend="reference"),
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "gru-reference": lambda: GRU(D, hidden_size=8, n_layers=2, backend="reference"),
-    "awd-lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
+    "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
+    "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
-    "kru-lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
+    "kru_lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
     "tcn": lambda: TCN(D, [8, 8, 5], kernel=3),
     "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
     "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, pre_norm=True, dropout=0.0, init_std=0.3),
     "transformer-no-norm": lambda: Transformer(D, D, 2, 3, d_inner=9, span=4, norm=NoNorm, dropout=0.0, init_std=0.3),
-    "weight-tied-transformer": lambda: led_by_input(WeightTiedTransformer(D, n_layers=3, **TRANSFORMER)),
+    "weight_tied_transformer": lambda: led_by_input(WeightTiedTransformer(D, n_layers=3, **TRANSFORMER)),
     "trellisnet": lambda: TrellisNet(D, n_layers=3, dilation=2, **TRELLIS),
-    "deq-transformer": lambda: led_by_input(DEQTransformer(D, **TRANSFORMER, equilibrium=exactly())),
-    "deq-transformer-pre-norm": lambda: led_by_input(
+    "deq_transformer": lambda: led_by_input(DEQTransformer(D, **TRANSFORMER, equilibrium=exactly())),
+    "deq_transformer-pre-norm": lambda: led_by_input(
         DEQTransformer(D, **TRANSFORMER, equilibrium=exactly(Plain), pre_norm=True, weight_norm=False)
     ),
-    "deq-trellisnet": lambda: DEQTrellisNet(D, **TRELLIS, equilibrium=exactly(), dilation=2),
-    "deq-trellisnet-broyden": lambda: DEQTrellisNet(D, **TRELLIS, equilibrium=exactly(Broyden, Broyden, memory=30)),
+    "deq_trellisnet": lambda: DEQTrellisNet(D, **TRELLIS, equilibrium=exactly(), dilation=2),
+    "deq_trellisnet-broyden": lambda: DEQTrellisNet(D, **TRELLIS, equilibrium=exactly(Broyden, Broyden, memory=30)),
 }
 
 
@@ -85,80 +100,90 @@ def model(request):
     return MODELS[request.param]().double()
 
 
-def x_of(batch=3, time=7):
-    return torch.randn(batch, time, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
-def close(a, b):
-    torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)  # float64, a few hundred operations
+X_BTD = features(D)
 
 
 def test_shapes_and_state_is_batch_first(model):
-    y, state, _ = model(x_of())
-    assert y.shape == (3, 7, model.d_output)
-    sizes = []
-    tree_map(lambda tensor: sizes.append(tensor.shape[0]), state)
-    assert sizes and set(sizes) == {3}
+    check_shapes(model, X_BTD)
 
 
-def test_chunked_equals_full(model):
-    x = x_of()
-    whole, end, _ = model(x)
-    for k in (1, 3, 6):
-        first, state, _ = model(x[:, :k])
-        second, chunked_end, _ = model(x[:, k:], state)
-        close(torch.cat([first, second], 1), whole)
-        tree_zip(lambda pair: close(*pair), [chunked_end, end])
+def test_chunked_equals_full_and_one_step_at_a_time(model):
+    check_chunked_equals_full(model, X_BTD)
 
 
 def test_causal(model):
-    x, changed = x_of(), x_of()
-    changed[:, 4:] += 1
-    before, after = model(x)[0], model(changed)[0]
-    close(before[:, :4], after[:, :4])
-    assert not torch.allclose(before[:, 4:], after[:, 4:])
+    check_causal(model, X_BTD)
 
 
 def test_rows_are_independent(model):
-    x = x_of()
-    close(model(x)[0][1:2], model(x[1:2])[0])
-    _, state, _ = model(x)
-    order = torch.tensor([2, 0, 1])
-    y, _, _ = model(x, state)
-    reordered, _, _ = model(x[order], tree_map(lambda tensor: tensor[order], state))
-    close(reordered, y[order])
+    check_rows(model, X_BTD)
 
 
 def test_every_parameter_has_a_gradient(model):
-    y, state, aux = model(x_of())
-    _, state, _ = model(x_of(), state)
-    loss = model(x_of(), state)[0].square().sum() + y.sum() + (0 if aux is None else aux)
-    loss.backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().max() > 0, name
+    check_gradients(model, X_BTD)
 
 
 def test_ids_stand_for_one_hot(model):
-    ids = torch.randint(0, D, (2, 5), generator=torch.Generator().manual_seed(2))
-    close(model(ids)[0], model(torch.nn.functional.one_hot(ids, D).double())[0])
+    check_ids(model, D)
 
 
-def test_save_and_load(model, request):
-    buffer = io.BytesIO()
-    torch.save(model.state_dict(), buffer)
-    buffer.seek(0)
-    other = MODELS[request.node.callspec.params["model"]]().double()
-    other.load_state_dict(torch.load(buffer, weights_only=True))
-    assert torch.equal(other(x_of())[0], model(x_of())[0])
+def test_parameter_groups_are_disjoint(model):
+    check_groups(model)
 
 
-def test_one_step_at_a_time(model):
-    x, state, outputs = x_of(), None, []
-    for t in range(x.shape[1]):
-        y, state, _ = model(x[:, t : t + 1], state)
-        outputs.append(y)
-    close(torch.cat(outputs, 1), model(x)[0])
+def test_reading_the_diagnostics_resets_them(model):
+    check_diagnostics(model, X_BTD)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_save_and_load(name):
+    def make():
+        torch.manual_seed(0)
+        return MODELS[name]().double()
+
+    check_saving(make, X_BTD)
+
+
+def test_every_model_has_a_row():
+    translate = {"convs2s", "gnmt", "rnn_attention", "translation_transformer"}  # test_seq2seq.py
+    assert {name.partition("-")[0] for name in MODELS} | translate == set(options("model"))
+
+
+class Broken(Backbone):
+    """A moving sum of the inputs, wrong in one way."""
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault, self.d_output = fault, D
+        self.gain = nn.Parameter(torch.ones(D))
+        self.idle = nn.Parameter(torch.ones(D)) if fault == "gradient" else None
+
+    def forward(self, x, state=None):
+        if not x.is_floating_point():
+            x = nn.functional.one_hot(x, D).to(self.gain.dtype) * (2.0 if self.fault == "ids" else 1.0)
+        before = x.new_zeros(len(x), D) if state is None or self.fault == "state" else state
+        y = (x * self.gain).cumsum(1) + before[:, None]
+        if self.fault == "future":
+            y = y + x.mean(1, keepdim=True)
+        if self.fault == "rows":
+            y = y + x[:, :1].mean(0, keepdim=True)
+        return y, y[:, -1], None
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"),
+    [
+        ("state", check_chunked_equals_full),
+        ("future", check_causal),
+        ("rows", check_rows),
+        ("gradient", check_gradients),
+        ("ids", lambda model, _: check_ids(model, D)),
+    ],
+)
+def test_a_check_notices_its_fault(fault, check):
+    check(Broken(None).double(), X_BTD)
+    with pytest.raises(AssertionError):
+        check(Broken(fault).double(), X_BTD)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -171,7 +196,7 @@ def test_autocast(name):
     """
     torch.manual_seed(0)
     model = MODELS[name]()
-    x = x_of()
+    x = X_BTD
     exact, rounded = copy.deepcopy(model).double(), copy.deepcopy(model).bfloat16().double()
     with torch.no_grad():
         expected = exact(x)[0]

@@ -25,57 +25,58 @@ from seqbench.errors import RunError
 def fit(run: Run, stopping: Callable[[], str] = lambda: "") -> None:
     """Train from where `run.progress` stands to the end, or until `stopping()` says why; then it is saved and
     a `KeyboardInterrupt` tells so."""
-    state, started = run.progress, time.perf_counter() - run.progress.seconds
-    run.log.start(state.step, run.max_steps, state.n_tokens)
-    while state.step < run.max_steps and not _reached(run):
+    progress = run.progress
+    started = time.perf_counter() - progress.seconds
+    run.log.start(progress.step, run.max_steps, progress.n_tokens)
+    while progress.step < run.max_steps and not _reached(run):
         with _stopping():
             loss_sum, count, norm = train_step(run)
-        state.step += 1
-        evaluates = state.step % run.eval_every == 0 or state.step == run.max_steps
+        progress.step += 1
+        evaluates = progress.step % run.eval_every == 0 or progress.step == run.max_steps
         stops = stopping()
-        saves = evaluates or bool(stops) or (run.save_every is not None and state.step % run.save_every == 0)
-        logs = state.step % run.log_every == 0
-        run.log.advance(state.step)
+        saves = evaluates or bool(stops) or (run.save_every is not None and progress.step % run.save_every == 0)
+        logs = progress.step % run.log_every == 0
+        run.log.advance(progress.step)
         if logs or saves:
             (total,) = run.world.sum([float(loss_sum)])
             _check_finite(run, norm)
         if logs:
-            row = {"step": state.step, "loss": total / count, "lr": run.optimizer.lr(), "grad_norm": float(norm)}
-            run.log.train({**row, **_diagnostics(run)}, state.n_tokens)
+            row = {"step": progress.step, "loss": total / count, "lr": run.optimizer.lr(), "grad_norm": float(norm)}
+            run.log.train({**row, **_diagnostics(run)}, progress.n_tokens)
         if evaluates:
             _evaluate(run)
         if saves:
-            state.seconds = time.perf_counter() - started
-            save(run, evaluates, best=evaluates and state.best_step() == state.step)
+            progress.seconds = time.perf_counter() - started
+            save(run, evaluates, best=evaluates and progress.best_step() == progress.step)
         if stops:
-            raise KeyboardInterrupt(f"{stops} at step {state.step:,}, which is saved; the same command resumes.")
+            raise KeyboardInterrupt(f"{stops} at step {progress.step:,}, which is saved; the same command resumes.")
 
 
 def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     """One optimizer step: (this process's loss sum, all processes' target count, gradient norm)."""
-    state, world = run.progress, run.world
-    seed = (run.seed << 44) + (state.step << 12)
+    progress, world = run.progress, run.world
+    seed = (run.seed << 44) + (progress.step << 12)
     torch.manual_seed(seed + world.rank)
     accumulate = run.settings.accumulate
-    whole = [run.task.batch("train", state.step * accumulate + index) for index in range(accumulate)]
-    lr_scale = sum(batch.lr_scale for batch in whole) / accumulate
-    run.optimizer.set_factor(run.schedule(state.step, state.history) * lr_scale)
-    count = sum(batch.count() for batch in whole)
+    batches = [run.task.batch("train", progress.step * accumulate + index) for index in range(accumulate)]
+    lr_scale = sum(batch.lr_scale for batch in batches) / accumulate
+    run.optimizer.set_factor(run.schedule(progress.step, progress.history) * lr_scale)
+    count = sum(batch.count() for batch in batches)
     loss_scale = run.scaler.get_scale() * world.size / count
-    run.optimizer.begin(StepFacts(state.step, state.history, count, loss_scale, seed))
+    run.optimizer.begin(StepFacts(progress.step, progress.history, count, loss_scale, seed))
     run.trained.train()
     run.learner.diagnostics()  # of this step alone, as the loss is: nothing more for a checkpoint to hold
     run.optimizer.zero_grad()
     step_loss = torch.zeros((), dtype=torch.float64, device=world.device)
-    for index, batch in enumerate(map(world.shard, whole)):
-        carry = None if batch.reset else detach(state.carry)  # this line is truncated back-propagation through time
-        own = run.optimizer.reduces_gradients or index < accumulate - 1
-        with world.unreduced(run.trained) if own else contextlib.nullcontext():
+    for index, batch in enumerate(map(world.shard, batches)):
+        carry = None if batch.reset else detach(progress.carry)  # this line is truncated back-propagation through time
+        later = index < accumulate - 1 or run.optimizer.reduces_gradients  # processes add gradients up
+        with world.unreduced(run.trained) if later else contextlib.nullcontext():
             with run.autocast():
-                loss_sum, state.carry, aux = run.trained(batch, carry)
+                loss_sum, progress.carry, aux = run.trained(batch, carry)
             loss = loss_sum * (world.size / count)
             if aux is not None and batch.size:  # a mean over this process's rows
-                loss = loss + aux * (batch.size * world.size / whole[index].size / accumulate)
+                loss = loss + aux * (batch.size * world.size / batches[index].size / accumulate)
             if loss.requires_grad:  # some learners have no gradient
                 run.scaler.scale(loss).backward()
         step_loss += loss_sum.detach()
@@ -87,15 +88,15 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
         run.scaler.step(optimizer)
     run.scaler.update()
     run.learner.after_step(world.peers)
-    state.running = [state.running[0] + step_loss, state.running[1] + count]
-    state.n_tokens += sum(batch.n_positions() for batch in whole)
+    progress.running = [progress.running[0] + step_loss, progress.running[1] + count]
+    progress.n_tokens += sum(batch.n_positions() for batch in batches)
     return step_loss, count, norm
 
 
 def evaluate(run: Run, split: str) -> tuple[dict[str, float], Findings]:
     """The metrics of a split, over all processes, and what the evaluation has to tell beside them."""
-    batches = (run.world.shard(run.task.batch("train", index)) for index in range(run.task.n_batches("train")))
-    run.learner.prepare_evaluation(batches, run.world.peers)
+    train = (run.world.shard(run.task.batch("train", index)) for index in range(run.task.n_batches("train")))
+    run.learner.prepare_evaluation(train, run.world.peers)
     run.learner.eval()
     run.learner.diagnostics()
     shards = (run.world.shard(run.task.batch(split, index)) for index in range(run.task.n_batches(split)))
@@ -115,16 +116,18 @@ def _diagnostics(run: Run) -> dict[str, float]:
 
 
 def _evaluate(run: Run) -> None:
-    state, selection = run.progress, run.task.selection
-    (total,) = run.world.sum([float(state.running[0])])
+    progress, selection = run.progress, run.task.selection
+    (total,) = run.world.sum([float(progress.running[0])])
     with run.optimizer.averaged():
         metrics, _ = evaluate(run, "valid")
     if not math.isfinite(metrics[selection]):
         raise _not_finite(run, f"The {selection} on valid is not finite ({metrics[selection]}) at")
-    run.log.evaluation({"step": state.step, "train": total / state.running[1], "valid": metrics}, state.n_tokens)
-    state.history.append(metrics[selection])
-    state.history_steps.append(state.step)
-    state.running = [0.0, 0]
+    run.log.evaluation(
+        {"step": progress.step, "train": total / progress.running[1], "valid": metrics}, progress.n_tokens
+    )
+    progress.history.append(metrics[selection])
+    progress.history_steps.append(progress.step)
+    progress.running = [0.0, 0]
 
 
 @contextlib.contextmanager

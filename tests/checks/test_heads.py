@@ -11,6 +11,7 @@ from seqbench.engine.assemble import instantiate
 D, K, N = 8, 12, 5
 HEADS = {  # settings beside the YAML's, and the number of outputs
     "softmax": ([], K),
+    "focal": ([], K),
     "hebbian": ([], K),
     "adaptive": (["head.cutoffs=[4,8]", "head.div_value=2.0"], K),
     "squared_error": ([], 2),

@@ -12,6 +12,7 @@ OPTIMIZERS = {  # settings beside the YAML's
     "adafactor": [],
     "adam": [],
     "adamw": [],
+    "lion": [],
     "nt_asgd": ["optimizer.lr=0.01"],
     "rmsprop": [],
     "rmsprop_tf": [],

@@ -8,6 +8,7 @@ import small_run
 from seqbench.commands.evaluate import evaluate
 from seqbench.config.compose import composed
 from seqbench.contracts.task_version import same_data
+from seqbench.engine import assemble
 from seqbench.engine import run as engine_run
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import restore
@@ -33,16 +34,16 @@ def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
     places = [f"{place}={tmp_path}" for place in ("output_dir", "results_dir")]
     config = composed([*small_run.SMALL, "train.max_steps=2", "train.eval_every=2", *places])
     name = engine_run.train(config, World(config.train))["run_id"]
-    build_task = engine_run.build_task
+    assemble_task = assemble.assemble_task
 
     def of_other_data(config):
-        task = build_task(config)
+        task = assemble_task(config)
         task.version = {**task.version, "data_sha256": "b" * 64}
         return task
 
     evaluate([f"run={name}", *places])
     capsys.readouterr()
-    monkeypatch.setattr(engine_run, "build_task", of_other_data)
+    monkeypatch.setattr(assemble, "assemble_task", of_other_data)
     with pytest.raises(
         UserError, match=r"The run began with other data .*: name the folder of those as data_dir=<folder>\.$"
     ):
