@@ -48,6 +48,22 @@ COMMAND_LINE = [
     ("train head=adaptive head.cutoffs=[[0,1]]", "head.cutoffs must be a list of integers, not [[0, 1]]."),
     ("train model=kru model.factor_sizes=[a]", "model.factor_sizes must be a list of integers or null, not ['a']."),
     ("train model=convs2s model.encoder_layers=[1]", "model.encoder_layers must be a list of lists, not [1]."),
+    (
+        "train model=deq_transformer model.equilibrium.forward=broyden",
+        "model.equilibrium.forward needs a _target_ and its arguments: solver@model.equilibrium.forward=<a solver>.",
+    ),
+    (
+        "train model=deq_transformer model.equilibrium.forward.max_steps=0",
+        "model.equilibrium.forward.max_steps is at least 1, not 0.",
+    ),
+    (
+        "train model=deq_transformer model.forward_steps=50",
+        "model.forward_steps is not a setting (did you mean model.equilibrium.forward.max_steps?).",
+    ),
+    (
+        "train model=transformer norm@model.norm=batch",
+        "norm=batch does not exist; there are layer_norm, none.",
+    ),
     ("train model=rnn_attention model.d_attention=-1", "model.d_attention is at least 1, not -1."),
     ("train train.threads=1000000000000", "train.threads is at most 4,096, not 1000000000000."),
     (

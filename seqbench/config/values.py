@@ -51,11 +51,11 @@ def with_type(value: Any, hint: Any, default: Any = None) -> Any:
 def _kind_fault(value: Any, hint: Any) -> str | None:
     """Scalars and lists only: another hint is left to the constructor."""
     kinds = _options(hint)
-    said = [_said(kind) for kind in kinds]
+    words = [_words(kind) for kind in kinds]
     optional = type(None) in kinds
-    if None in said or any(_is(value, kind) for kind in kinds):
+    if None in words or any(_is(value, kind) for kind in kinds):
         return None
-    named = [one for one in said if one != "null"]
+    named = [word for word in words if word != "null"]
     return f"must be {' or '.join(map(str, named))}{' or null' if optional else ''}, not {value!r}"
 
 
@@ -75,10 +75,10 @@ def _bare(hint: Any) -> Any:
 
 def _ranges(hint: Any) -> list[Range]:
     """Those of an annotated hint itself."""
-    return [one for one in get_args(hint)[1:] if isinstance(one, Range)] if get_origin(hint) is Annotated else []
+    return [each for each in get_args(hint)[1:] if isinstance(each, Range)] if get_origin(hint) is Annotated else []
 
 
-def _said(kind: Any) -> str | None:
+def _words(kind: Any) -> str | None:
     """A kind in words; None for one that is not known here."""
     if get_origin(kind) not in _LISTS:
         return "null" if kind is type(None) else _KINDS.get(kind)
@@ -94,7 +94,7 @@ def _is(value: Any, kind: Any) -> bool:
         if type(value) is not list or (_is_fixed(kind) and len(value) != len(inner)):
             return False
         wanted = inner if _is_fixed(kind) else [inner[0]] * len(value)
-        return all(any(_is(item, one) for one in _options(hint)) for item, hint in zip(value, wanted, strict=True))
+        return all(any(_is(item, kind) for kind in _options(hint)) for item, hint in zip(value, wanted, strict=True))
     return type(value) is kind or (type(value) is int and kind is float)
 
 

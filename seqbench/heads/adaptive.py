@@ -62,13 +62,13 @@ class Adaptive(Head):
             )
             self.projections = nn.ParameterList(normal_table(d_input, width, d_input) for width in widths[1:])
         else:
-            given = self._check(embedding, d_input, div_value)
-            widths = [table.shape[1] for table in given.tables]
-            self.tables = given.tables
-            own = [normal_table(d_input, width, d_input) for width in widths if div_value != 1]
+            tied = self._check(embedding, d_input, div_value)
+            widths = [table.shape[1] for table in tied.tables]
+            self.tables = tied.tables
+            projections_of_bands = [normal_table(d_input, width, d_input) for width in widths if div_value != 1]
             if tied_projections:
-                own[1:] = given.projections[1:]
-            self.projections = nn.ParameterList(own)
+                projections_of_bands[1:] = tied.projections[1:]
+            self.projections = nn.ParameterList(projections_of_bands)
         self.band_table = normal_table(n_bands - 1, widths[0], widths[0]) if n_bands > 1 else None
         n_entries = [stop - start for start, stop in pairwise(self.edges)]
         n_entries[0] += n_bands - 1

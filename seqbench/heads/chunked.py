@@ -63,7 +63,7 @@ class _ByWords(torch.autograd.Function):
             delta_NK[row_n, column_n] -= 1
             sums.add(delta_NK.mul_(grad_N[:, None]), slice(None), words)
             del z_NK, delta_NK
-        return *sums.found(h_ND), None, None, None
+        return *sums.totals(h_ND), None, None, None
 
 
 class _ByTargets(torch.autograd.Function):
@@ -109,7 +109,7 @@ def _by_targets(h_ND, weight_VD, bias_V, target_N, chunk: int, dtype, grad_N: Te
             sums.add(delta_nV, rows, slice(None))
             del delta_nV
         del z_nV  # or it would live on while the next chunk's is made
-    return torch.cat(parts), None if sums is None else sums.found(h_ND)
+    return torch.cat(parts), None if sums is None else sums.totals(h_ND)
 
 
 class _Gradients:
@@ -129,7 +129,7 @@ class _Gradients:
         _add_product(self.h_grad_ND[rows], low_NK, self.weight_VD[words].to(low_NK.dtype))
         _add_product(self.weight_grad_VD[words], low_NK.T, self.h_ND[rows])
 
-    def found(self, h_ND: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def totals(self, h_ND: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         return self.h_grad_ND.to(h_ND.dtype), self.weight_grad_VD, self.bias_grad_V
 
 

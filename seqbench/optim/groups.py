@@ -113,25 +113,25 @@ def build_optimizer(
     shared: list[dict[str, Any]] = [{"params": [p for p in trained if id(p) not in apart]}]
     optimizers = {}
     for name, group in named.items():
-        own = overrides.get(name, {})
+        changes = overrides.get(name, {})
         parameters = [parameter for parameter in group.parameters if parameter.requires_grad]
         if not parameters:
             continue
-        target = own.pop("_target_", None)
+        target = changes.pop("_target_", None)
         if target is not None:
-            if settings["lr"] is None and "lr" not in own:
+            if settings["lr"] is None and "lr" not in changes:
                 raise ValueError(f"optimizer.groups.{name} needs an lr, for the optimizer around it has none")
-            own.setdefault("lr", settings["lr"] and settings["lr"] * group.lr_scale)
+            changes.setdefault("lr", settings["lr"] and settings["lr"] * group.lr_scale)
             if group.weight_decay is not None:
-                own.setdefault("weight_decay", group.weight_decay)
-            optimizers[name] = make(target, [{"params": parameters}], own)
+                changes.setdefault("weight_decay", group.weight_decay)
+            optimizers[name] = make(target, [{"params": parameters}], changes)
             continue
         if group.weight_decay is not None:
-            own.setdefault("weight_decay", group.weight_decay)
+            changes.setdefault("weight_decay", group.weight_decay)
         if settings["lr"] is None:
-            own.setdefault("lr_factor", group.lr_scale)
+            changes.setdefault("lr_factor", group.lr_scale)
         else:
-            own.setdefault("lr", settings["lr"] * group.lr_scale)
-        shared.append({"params": parameters, **own})
+            changes.setdefault("lr", settings["lr"] * group.lr_scale)
+        shared.append({"params": parameters, **changes})
     filled = [group for group in shared if group["params"]]
     return GroupedOptimizer({MAIN: make(None, filled, settings), **optimizers} if filled else optimizers)

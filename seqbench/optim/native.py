@@ -86,10 +86,10 @@ def update(
 
 def _item(weight: Tensor, state: dict[str, Any], mix: float, rate: float) -> tuple[int | float | None, ...]:
     assert weight.grad is not None
-    own = weight.data_ptr(), weight.grad.data_ptr()
+    pointers = weight.data_ptr(), weight.grad.data_ptr()
     mean = state["mean"].data_ptr() if "mean" in state else None
     if "square" in state:
-        return *own, None, None, state["square"].data_ptr(), mean, 0, weight.numel(), 1, mix, rate
+        return *pointers, None, None, state["square"].data_ptr(), mean, 0, weight.numel(), 1, mix, rate
     n, m = weight.shape[-2:]
     averages = state["row"].data_ptr(), state["column"].data_ptr()
-    return *own, *averages, None, mean, weight.numel() // (n * m), n, m, mix, rate
+    return *pointers, *averages, None, mean, weight.numel() // (n * m), n, m, mix, rate

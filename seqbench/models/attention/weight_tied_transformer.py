@@ -51,6 +51,6 @@ class WeightTiedTransformer(Backbone):
         memories = [None] * self.n_layers if state is None else state["z"].unbind(2)
         z, read = self.block.inject.weight.new_zeros(*x.shape[:2], self.d_output), []
         for memory_BMD in memories:
-            read.append(step.kept(z, memory_BMD))
+            read.append(step.remembered(z, memory_BMD))
             z = step(z, step.keys_values(memory_BMD)).to(z.dtype)
         return z, {"past": step.past_BM2D, "z": torch.stack(read, 2)}, None

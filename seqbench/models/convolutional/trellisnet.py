@@ -50,6 +50,6 @@ class TrellisNet(Backbone):
         memory_BSNC = z.new_zeros(B, self.block.dilation, self.n_layers, width) if state is None else state["z"]
         read = []
         for memory_BSC in memory_BSNC.unbind(2):
-            read.append(step.kept(z, memory_BSC))
+            read.append(step.remembered(z, memory_BSC))
             z = step(z, memory_BSC)
         return z[..., -self.d_output :], {"past": step.past_BSG, "z": torch.stack(read, 2)}, None

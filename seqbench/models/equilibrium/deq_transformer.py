@@ -58,7 +58,7 @@ class DEQTransformer(Backbone):
         keys_values_BM2D = step.keys_values(memory_BMD)
         start = self.block.inject.weight.new_zeros(*x.shape[:2], self.d_output)
         z_BTD, aux = self.equilibrium(lambda z: step(z, keys_values_BM2D), start)
-        return z_BTD, {"past": step.past_BM2D, "z": step.kept(z_BTD, memory_BMD)}, aux
+        return z_BTD, {"past": step.past_BM2D, "z": step.remembered(z_BTD, memory_BMD)}, aux
 
     def after_step(self, peers: Peers) -> None:
         self.equilibrium.after_step()

@@ -53,7 +53,7 @@ class DEQTrellisNet(Backbone):
         start = self.block.inject.weight.new_zeros(*x.shape[:2], 2 * self.block.hidden_size)
         memory_BSC = start.new_zeros(len(x), self.block.dilation, start.shape[2]) if state is None else state["z"]
         z_BTC, aux = self.equilibrium(lambda z: step(z, memory_BSC), start)
-        return z_BTC[..., -self.d_output :], {"past": step.past_BSG, "z": step.kept(z_BTC, memory_BSC)}, aux
+        return z_BTC[..., -self.d_output :], {"past": step.past_BSG, "z": step.remembered(z_BTC, memory_BSC)}, aux
 
     def after_step(self, peers: Peers) -> None:
         self.equilibrium.after_step()

@@ -82,9 +82,9 @@ class AWDLSTM(RecurrentStack):
         dropped = F.dropout(recurrent_weight, self.dropout_recurrent, self.training)
         zero_BH = x.new_zeros(len(x), recurrent_weight.shape[1])
         h_BH, c_BH = (zero_BH, zero_BH) if before is None else before
-        given = [input_weight, dropped, *biases]
+        parameters = [input_weight, dropped, *biases]
         y, h_1BH, c_1BH = torch.lstm(
-            x, (h_BH[None], c_BH[None]), given, True, 1, 0.0, self.training, False, batch_first=True
+            x, (h_BH[None], c_BH[None]), parameters, True, 1, 0.0, self.training, False, batch_first=True
         )
         return y, (h_1BH[0], c_1BH[0])
 

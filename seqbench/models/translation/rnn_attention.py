@@ -56,7 +56,7 @@ class RNNAttention(EncoderDecoder):
         for part in (*self.encoders, self.decoder):
             if not isinstance(part, Backbone):
                 raise ValueError(f"{type(part).__name__} has an encoder and a decoder itself, and is no part of one")
-        d_memory = sum(one.d_output for one in self._encoders())
+        d_memory = sum(part.d_output for part in self._encoders())
         self.attention = Attention(self.decoder.d_output, d_memory, attention, d_attention)
         self.d_output = d_combined or self.decoder.d_output
         self.combine = nn.Linear(d_memory + self.decoder.d_output, self.d_output)
@@ -66,8 +66,8 @@ class RNNAttention(EncoderDecoder):
 
     def encode(self, x_BSD: Tensor, valid_BS: Tensor) -> tuple[State, Tensor | None]:
         outputs, auxiliary = [], []
-        for index, one in enumerate(self._encoders()):
-            y_BSD, _, aux = one(reversed_within(x_BSD, valid_BS) if index else x_BSD)
+        for index, part in enumerate(self._encoders()):
+            y_BSD, _, aux = part(reversed_within(x_BSD, valid_BS) if index else x_BSD)
             outputs.append(reversed_within(y_BSD, valid_BS) if index else y_BSD)
             auxiliary.append(aux)
         memory_BSD = F.dropout(torch.cat(outputs, 2), self.dropout, self.training)

@@ -107,7 +107,7 @@ class TransformerStep:
         inner_BTF = _masked(F.relu(self.inner(h_BTD)), self.mask_inner)
         return self._normed(_masked(self.outer(inner_BTF), self.mask_outer) + h_BTD, not pre_norm)
 
-    def kept(self, z_BTD: Tensor, memory_BMD: Tensor | None) -> Tensor:
+    def remembered(self, z_BTD: Tensor, memory_BMD: Tensor | None) -> Tensor:
         """What the next segment may see of z here and before: the last `span` positions."""
         return (z_BTD if memory_BMD is None else torch.cat([memory_BMD, z_BTD], 1))[:, -self.block.span :]
 

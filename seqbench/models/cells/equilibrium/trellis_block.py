@@ -72,7 +72,7 @@ class TrellisStep:
         c_BTH = f.sigmoid() * whole_BUC[:, :T, :H] + i.sigmoid() * g.tanh()
         return torch.cat([c_BTH, o.sigmoid() * c_BTH.tanh()], 2)
 
-    def kept(self, z_BTC: Tensor, memory_BSC: Tensor) -> Tensor:
+    def remembered(self, z_BTC: Tensor, memory_BSC: Tensor) -> Tensor:
         """The memory of the segment after."""
         return torch.cat([memory_BSC, z_BTC], 1)[:, -self.block.dilation :]
 

@@ -27,9 +27,9 @@ class Kronecker:
     def __init__(self, factors: Sequence[Tensor]):
         sizes = [len(factor) for factor in factors]
         split = _best_split(sizes)
-        one = torch.ones(1, 1, dtype=factors[0].dtype, device=factors[0].device)
-        self.a_PP = functools.reduce(torch.kron, factors[:split], one)
-        self.c_QQ = functools.reduce(torch.kron, factors[split:], one)
+        identity_11 = torch.ones(1, 1, dtype=factors[0].dtype, device=factors[0].device)
+        self.a_PP = functools.reduce(torch.kron, factors[:split], identity_11)
+        self.c_QQ = functools.reduce(torch.kron, factors[split:], identity_11)
         is_complex = self.a_PP.is_complex()
         pieces = (
             [self.a_PP.real, self.a_PP.imag, self.c_QQ.real, self.c_QQ.imag] if is_complex else [self.a_PP, self.c_QQ]

@@ -71,35 +71,37 @@ class _Loop(torch.autograd.Function):
     @staticmethod
     def forward(ctx, gates_TBK: Tensor, weight_KH: Tensor, bias_H, h_BH: Tensor, c_BH, keeps: bool):
         (n_steps, n_rows, _), n = gates_TBK.shape, weight_KH.shape[1]
-        given = {"weight": weight_KH.detach().contiguous(), "h_before": h_BH.detach().contiguous()}
-        given |= {"gates": gates_TBK.detach().contiguous(), "H": h_BH.new_empty(n_steps, n_rows, n)}
+        tensors = {"weight": weight_KH.detach().contiguous(), "h_before": h_BH.detach().contiguous()}
+        tensors |= {"gates": gates_TBK.detach().contiguous(), "H": h_BH.new_empty(n_steps, n_rows, n)}
         kept_TBH = h_BH.new_empty(n_steps if keeps else 1, n_rows, n)
         if c_BH is None:
-            given |= {"bias": bias_H.detach().contiguous(), "N": kept_TBH}
+            tensors |= {"bias": bias_H.detach().contiguous(), "N": kept_TBH}
         else:
-            given |= {"c_before": c_BH.detach().contiguous(), "C": kept_TBH}
-        _run("forward", given, keeps=int(keeps))
-        ctx.given = given
-        return given["H"], None if c_BH is None else kept_TBH[-1].clone()
+            tensors |= {"c_before": c_BH.detach().contiguous(), "C": kept_TBH}
+        _run("forward", tensors, keeps=int(keeps))
+        ctx.tensors = tensors
+        return tensors["H"], None if c_BH is None else kept_TBH[-1].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_TBH: Tensor, grad_last_BH: Tensor | None):
-        if ctx.given is None:
+        if ctx.tensors is None:
             raise RuntimeError("a compiled LSTM or GRU layer goes back once; backend=reference can retain its graph")
-        given, ctx.given = ctx.given, None  # its gates become their gradients
-        is_lstm, n = "C" in given, given["weight"].shape[1]
-        later = {"h_later": torch.zeros_like(given["h_before"])}
+        tensors, ctx.tensors = ctx.tensors, None  # its gates become their gradients
+        is_lstm, n = "C" in tensors, tensors["weight"].shape[1]
+        later = {"h_later": torch.zeros_like(tensors["h_before"])}
         if is_lstm:
-            later["c_later"] = grad_last_BH.clone() if grad_last_BH is not None else torch.zeros_like(given["c_before"])
-        _run("backward", given, **later, G=grad_TBH.contiguous())
-        gates_TBK = given["gates"]
+            later["c_later"] = (
+                grad_last_BH.clone() if grad_last_BH is not None else torch.zeros_like(tensors["c_before"])
+            )
+        _run("backward", tensors, **later, G=grad_TBH.contiguous())
+        gates_TBK = tensors["gates"]
         # gradients of U h: those of the gates, but for a GRU's last, which U_n h reaches through the reset gate
-        parts = [gates_TBK] if is_lstm else [gates_TBK[..., : 2 * n], given["N"]]
-        weight_grad_KH = torch.empty_like(given["weight"])
+        parts = [gates_TBK] if is_lstm else [gates_TBK[..., : 2 * n], tensors["N"]]
+        weight_grad_KH = torch.empty_like(tensors["weight"])
         for part_TBK, part_KH in zip(parts, weight_grad_KH.split([part.shape[-1] for part in parts]), strict=True):
-            _product(part_TBK, given["h_before"], given["H"], part_KH)
-        bias_grad_H = None if is_lstm else given["N"].sum((0, 1))
+            _product(part_TBK, tensors["h_before"], tensors["H"], part_KH)
+        bias_grad_H = None if is_lstm else tensors["N"].sum((0, 1))
         return gates_TBK, weight_grad_KH, bias_grad_H, later["h_later"], later.get("c_later"), None
 
 
@@ -114,16 +116,16 @@ def library() -> ctypes.CDLL | None:
     return compiled.library(SOURCE, "LSTM and GRU layers")
 
 
-def _run(direction: str, given: dict[str, Tensor], **more: Tensor | int) -> None:
+def _run(direction: str, tensors: dict[str, Tensor], **more: Tensor | int) -> None:
     loaded = library()
     assert loaded is not None
-    n_steps, n_rows, n = given["H"].shape
+    n_steps, n_rows, n = tensors["H"].shape
     call = Call(n_threads=torch.get_num_threads(), steps=n_steps, rows=n_rows, n=n)
-    for name, value in {**given, **more}.items():
+    for name, value in {**tensors, **more}.items():
         if isinstance(value, Tensor):
             assert value.is_contiguous() and value.device.type == "cpu", name
             value = value.data_ptr()
         setattr(call, name, value)
-    kind = "lstm" if "C" in given else "gru"
-    dtype = "double" if given["H"].dtype == torch.float64 else "float"
+    kind = "lstm" if "C" in tensors else "gru"
+    dtype = "double" if tensors["H"].dtype == torch.float64 else "float"
     getattr(loaded, f"seqbench_{kind}_{direction}_{dtype}")(ctypes.byref(call))

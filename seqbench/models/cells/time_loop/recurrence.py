@@ -137,7 +137,7 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx, plan: _Plan, x, weight_DH, bias, before_BH, weight, readout_CH, readout_bias_C):
         n, x = plan.linear_map.width, x.contiguous()
-        given = {
+        operands = {
             "d": len(weight_DH),
             "input_weight": plan.pad(weight_DH),
             "bias": plan.pad(bias),
@@ -151,10 +151,10 @@ class _Compiled(torch.autograd.Function):
         else:
             h = plan.spare.take(shape, weight_DH) if plan.trains else weight_DH.new_empty(shape)
             outputs = weight_DH.new_empty(*x.shape[:2], len(readout_CH))
-            given |= {"c": len(readout_CH), "readout": plan.pad(readout_CH), "Y": outputs}
-            given["readout_bias"] = readout_bias_C.detach().contiguous()
-        plan.run("forward", x, h, **given)
-        ctx.plan, ctx.given, ctx.n_bias = plan, given, len(bias)
+            operands |= {"c": len(readout_CH), "readout": plan.pad(readout_CH), "Y": outputs}
+            operands["readout_bias"] = readout_bias_C.detach().contiguous()
+        plan.run("forward", x, h, **operands)
+        ctx.plan, ctx.operands, ctx.n_bias = plan, operands, len(bias)
         ctx.save_for_backward(x, h)
         last = h[-1, :, :n].clone()
         return outputs, last
@@ -164,23 +164,30 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx, grad: Tensor, grad_last: Tensor):
         plan: _Plan = ctx.plan
         x, h = ctx.saved_tensors
-        given, n, d = ctx.given, plan.linear_map.width, ctx.given["d"]
-        c = given.get("c", 0)
+        operands, n, d = ctx.operands, plan.linear_map.width, ctx.operands["d"]
+        c = operands.get("c", 0)
         later = plan.pad(grad_last)
         bias_grad = torch.zeros(ctx.n_bias, dtype=torch.float64)
         grads = {
-            "weight_grad": torch.zeros_like(given["weight"]),
+            "weight_grad": torch.zeros_like(operands["weight"]),
             "input_weight_grad": h.new_zeros(d, n),
             "readout_grad": h.new_zeros(c, plan.linear_map.padded),
         }
         x_grad = torch.empty_like(x) if ctx.needs_input_grad[1] else None
-        given = {**given, **grads, "later": later, "bias_grad": bias_grad, "x_grad": x_grad, "G": grad.contiguous()}
-        plan.run("backward", x, h, **given)
+        operands = {
+            **operands,
+            **grads,
+            "later": later,
+            "bias_grad": bias_grad,
+            "x_grad": x_grad,
+            "G": grad.contiguous(),
+        }
+        plan.run("backward", x, h, **operands)
         if c:
             plan.spare.give(h)
-        own = (grads["input_weight_grad"], bias_grad.to(h.dtype), later[:, :n], grads["weight_grad"])
+        gradients = (grads["input_weight_grad"], bias_grad.to(h.dtype), later[:, :n], grads["weight_grad"])
         readout_grads = (grads["readout_grad"][:, :n], grad.sum((0, 1))) if c else (None, None)
-        return None, x_grad, *own, *readout_grads
+        return None, x_grad, *gradients, *readout_grads
 
 
 MOST_ON_GPU = 1024  # width up to which W, dense, stays in a GPU's caches; above, torch's own products are the better
@@ -248,7 +255,7 @@ def _path(weight: Tensor, linear_map: Map, backend: str) -> str:
 
 @functools.cache
 def _has_triton() -> bool:
-    found = importlib.util.find_spec("triton") is not None
-    if not found:
+    is_installed = importlib.util.find_spec("triton") is not None
+    if not is_installed:
         print("seqbench: recurrences run in plain PyTorch, since triton is not installed.", file=sys.stderr)
-    return found
+    return is_installed
