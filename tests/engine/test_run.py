@@ -35,7 +35,8 @@ def record(folder):
 
 # Two applications of the block. The fixed point of an untrained one is hardly defined: its residual path lets a change
 # of z pass nearly whole, so that float32 alone, at d_model=16, gives losses 3 % apart with AVX2 and with AVX-512.
-TWO_APPLICATIONS = [f"model.{way}_{name}" for way in ("forward", "backward") for name in ("solver=plain", "steps=2")]
+TWO_APPLICATIONS = [f"solver@model.equilibrium.{way}=plain" for way in ("forward", "backward")]
+TWO_APPLICATIONS += [f"model.equilibrium.{way}.max_steps=2" for way in ("forward", "backward")]
 
 
 @pytest.mark.parametrize(
@@ -74,14 +75,19 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model, own):
 def test_float16_where_torch_has_no_lstm_of_it_is_float32(seqbench, tmp_path, model, isa):
     """oneDNN has LSTMs of some half precisions with some instructions only."""
     own = [setting for setting in SMALL if not setting.startswith("model.")]
-    own += [f"model={model}", "model.hidden_size=8", "train.device=cpu"]
-    found = []
+    own += [f"model={model}", "model.hidden_size=8", "train.device=cpu", "optimizer.lr=0.03"]
+    by_precision = {}
     for precision in ("fp32", "fp16"):
         settings = [*own, f"train.precision={precision}", f"output_dir={precision}"]
         code, _, errors = seqbench("train", *settings, ONEDNN_MAX_CPU_ISA=isa)
         assert code == 0, errors
-        found.append(losses(tmp_path / precision))
-    assert found[0] == pytest.approx(found[1], rel=0.02)
+        by_precision[precision] = losses(tmp_path / precision)
+    full, half = by_precision["fp32"], by_precision["fp16"]
+    # Only the readout is left to float16, which errs by 2^-11 in a rounding: two factors and a result make 2^-10 of a
+    # logit of size 1 or so, and less of a mean. A step that is not made, as where scaled gradients overflow, costs 2^-8.
+    bound = 2**-10
+    assert half == pytest.approx(full, rel=bound)
+    assert full[0] - full[-1] > 5 * bound * full[0]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="asks torch to do without an x86 CPU's AVX-512")
