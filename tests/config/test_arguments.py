@@ -163,7 +163,7 @@ LINES = [
         "train optimizer._target_=torch.optim.lr_scheduler",
         "optimizer._target_ names torch.optim.lr_scheduler, and torch.optim has no class lr_scheduler.",
     ),
-    ("train model=1e5", "model=1e5 does not exist; did you mean"),
+    ("train model=1e5", "model=1e5 does not exist; there are awd_lstm, "),
     ("eval run=*", "No run in outputs begins with '*'; there is none."),
     ("show run=**", "No run in outputs begins with '**'; there is none."),
     ("train run=/etc", "No run in outputs begins with '/etc'; there is none."),
