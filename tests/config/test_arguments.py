@@ -181,7 +181,8 @@ LINES = [
 def test_a_mistake_is_one_sentence(seqbench, tmp_path, line, sentence):
     code, _, said = seqbench(*line.split())
     assert code == 2
-    assert one_sentence(said) == sentence or (sentence.endswith("mean") and one_sentence(said).startswith(sentence))
+    is_beginning = sentence.endswith(", ")  # of a list that grows with the models
+    assert one_sentence(said) == sentence or (is_beginning and one_sentence(said).startswith(sentence))
     assert left(tmp_path) == [] and not (tmp_path / "results").exists()
 
 

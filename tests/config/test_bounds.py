@@ -112,7 +112,7 @@ def test_a_saved_config_that_is_none(seqbench, tmp_path, command, content):
     path.write_bytes(content.encode("latin-1"))
     code, out, said = seqbench(command, *([] if command == "list" else ["run=0123456789ab"]))
     if command == "list":
-        assert code == 0 and f"run {path.parent.name}  " in out
+        assert code == 0 and f"{path.parent.name}  " in out
     else:
         assert code == 2 and "config.yaml" in one_sentence(said)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
