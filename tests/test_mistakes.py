@@ -32,8 +32,8 @@ COMMAND_LINE = [
         "show optimizer=adam +optimizer.groups.recurrent.params=5",
         "optimizer.groups.recurrent.params is not an argument of Adam.",
     ),
-    ("show head=5", "head=5 does not exist; there are adaptive, hebbian, softmax, squared_error."),
-    ("train head=null", "head=null does not exist; there are adaptive, hebbian, softmax, squared_error."),
+    ("show head=5", "head=5 does not exist; there are adaptive, focal, hebbian, softmax, squared_error."),
+    ("train head=null", "head=null does not exist; there are adaptive, focal, hebbian, softmax, squared_error."),
     ("show =3", "'=3' cannot be read as a setting; settings are written key=value."),
     ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),
     ("train train.stop_below=nan", "train.stop_below must be finite, not nan."),
@@ -118,11 +118,11 @@ COMMAND_LINE = [
     ),
     (
         "train task=adding embedding=learned network.tied=true head=squared_error",
-        "network.tied=true needs an embedding to share, and this task's inputs have none.",
+        "embedding: LearnedEmbedding embeds tokens, and this task's inputs are real numbers.",
     ),
     (
         "train embedding=learned network.tied=true head=squared_error",
-        "network.tied=true: seqbench.heads.squared_error.SquaredError cannot share an embedding's weights.",
+        "network.tied=true: SquaredError cannot share an embedding's weights.",
     ),
     ("train seed=20261121", "seed is at least 0 and below 1,048,576, not 20261121."),
     ("train task=adding head=softmax", "Softmax is a head for classes, and this task's outputs are real numbers."),
@@ -164,11 +164,11 @@ COMMAND_LINE = [
     ("eval run=abc evaluation=dynamic,cache", "evaluation=dynamic,cache gives several values; this command takes one."),
     (
         "train embedding.init_range=0.1",
-        "embedding.init_range says nothing about this network, whose embedding is one_hot.",
+        "embedding.init_range is not a setting (did you mean head.init_range?).",
     ),
     (
         "train embedding=learned embedding.div_value=2",
-        "embedding.div_value says nothing about this network, whose embedding is learned.",
+        "embedding.div_value is not a setting (did you mean embedding.d_embed?).",
     ),
     (
         "train head=adaptive head.cutoffs=[2] head.tied_projections=true",
@@ -180,8 +180,8 @@ COMMAND_LINE = [
     ("show run=abc", "No run in outputs begins with 'abc'; there is none."),
     ("tables", "There is no results/tables.yaml; name the folder of tables.yaml and runs/ as results_dir=."),
     ("prepare task=ptb_wrd", "task=ptb_wrd does not exist; did you mean ptb_word?"),
-    ("train output_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x/{run_id}: Not a directory."),
-    ("train results_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x/runs: Not a directory."),
+    ("train output_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x: Not a directory."),
+    ("train results_dir=/dev/null/x train.max_steps=1", "Cannot write /dev/null/x: Not a directory."),
     (
         "train task=ptb_word data_dir=/dev/null/x",
         "ptb_word cannot be prepared in /dev/null/x: Not a directory; name a folder that can be written and has room "

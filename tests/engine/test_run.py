@@ -84,8 +84,7 @@ def test_float16_where_torch_has_no_lstm_of_it_is_float32(seqbench, tmp_path, mo
         by_precision[precision] = losses(tmp_path / precision)
     full, half = by_precision["fp32"], by_precision["fp16"]
     # Only the readout is left to float16, which errs by 2^-11 in a rounding: two factors and a result make 2^-10 of a
-    # logit of size 1 or so, and less of a mean. A step that is not made, as where scaled gradients overflow, costs
-    # 2^-8.
+    # logit of size 1 or so, and less of a mean. A step not made, as where scaled gradients overflow, costs 2^-8.
     bound = 2**-10
     assert half == pytest.approx(full, rel=bound)
     assert full[0] - full[-1] > 5 * bound * full[0]
