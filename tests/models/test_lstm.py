@@ -7,7 +7,7 @@ from seqbench.models.recurrent.lstm import LSTM
 
 
 def test_without_avx512_an_lstm_stays_in_float32(monkeypatch):
-    monkeypatch.setattr(stack, "lacks_avx512", lambda: True)
+    monkeypatch.setattr(stack, "_has_lstm", lambda dtype: False)
     torch.manual_seed(0)
     model, x_BTD = LSTM(d_input=3, hidden_size=5), torch.randn(2, 7, 3)
     x_BTD = x_BTD.bfloat16().float()
