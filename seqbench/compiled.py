@@ -27,19 +27,11 @@ from filelock import FileLock
 
 from seqbench.errors import UserError
 
-BACKENDS = ("auto", "reference", "native")  # native: compiled
 FLAGS = ["-O3", "-march=native", "-std=c++17", "-pthread", "-fno-math-errno", "-fno-trapping-math"]
 
 
 class BackendError(UserError, RuntimeError):
     """backend=native where there is nothing compiled for the device, type or shape."""
-
-
-def checked_backend(backend: str) -> str:
-    """The backend, if there is such a one. Raises `ValueError`."""
-    if backend not in BACKENDS:
-        raise ValueError(f"backend is one of {', '.join(BACKENDS)}, not {backend!r}")
-    return backend
 
 
 class BuildError(RuntimeError):
