@@ -20,7 +20,7 @@ def installed(tmp_path_factory) -> Path:
     (wheel,) = place.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "seqbench/conf/config.yaml" in names
-    assert "seqbench/models/cells/cpp/recurrence.cpp" in names  # without it a run would fall back, and pass
+    assert "seqbench/models/cells/time_loop/cpp/recurrence.cpp" in names  # without it a run would fall back, and pass
     assert {"seqbench/optim/cpp/adafactor.cpp", "seqbench/optim/cpp/sums.h"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "results", "scripts"))]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place / "site"), wheel]
