@@ -41,11 +41,13 @@ def _as_it_was():
 
 
 @pytest.fixture
-def ctrl_c_is_heard():
-    """Also where the tests run in a script's background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def stop_signals_are_heard():
+    """Also where the tests run in a script's background, which ignores Ctrl-C, or under nohup, which ignores SIGHUP."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ LONG = [*SMALL, "log.every=1", "checkpoint.every=null", "train.eval_every=700", 
 COMMAND = [sys.executable, "-m", "seqbench", "train"]
 
 
-pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+pytestmark = pytest.mark.usefixtures("stop_signals_are_heard")
 
 
 def interrupted(tmp_path, number, *extra) -> tuple[int, str]:

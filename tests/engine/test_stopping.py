@@ -18,7 +18,7 @@ LONG = [*SMALL, "log.every=1", "checkpoint.every=null", "train.eval_every=100000
 COMMAND = [sys.executable, "-m", "seqbench", "train"]
 SENTENCE = "seqbench: {} at step {:,}, which is saved; the same command resumes."
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
-pytestmark = pytest.mark.usefixtures("ctrl_c_is_heard")
+pytestmark = pytest.mark.usefixtures("stop_signals_are_heard")
 
 
 def saved_step(folder: Path) -> int:
