@@ -41,7 +41,7 @@ def test_what_adding_shows_runs(extended):
         assert process.returncode == 0, process.stderr
         return process.stdout
 
-    added = ["model=leaky", "embedding=scaled", "head=focal", "task=majority", "optimizer=sign_sgd", "schedule=linear"]
+    added = ["model=leaky", "embedding=scaled", "head=poly", "task=majority", "optimizer=sign_sgd", "schedule=linear"]
     output = call("train", *added, "optimizer.noise=0.1", "network.dropout_output=0.1", "train.max_steps=3")
     name = re.search(r"^Run (\w{12}):", output, re.MULTILINE).group(1)
     assert "Memoryless baseline: nll 0.69315" in output

@@ -6,7 +6,6 @@ composed. Pluggable nodes are an open set, and targets.py holds them against the
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from seqbench.config import bounds
 from seqbench.config.network_shape import network_of_today
 from seqbench.config.targets import PLUGGABLE
 from seqbench.contracts.ranges import Dropout
+from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, did_you_mean
 
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
@@ -124,13 +124,11 @@ def typed(node: Any) -> Config:
 
 def save(config: Config, path: Path) -> None:
     """Whole or not at all: a run's folder is read by others while it trains."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     settings = asdict(config)
     for name in PATHS:  # absolute: the run may be taken up from another folder
         if settings[name] is not None and (name, settings[name]) != ("source", "hub"):
             settings[name] = str(Path(settings[name]).absolute())
-    partial.write_text(yaml.safe_dump(settings, sort_keys=False))
-    partial.replace(path)
+    write_whole(path, yaml.safe_dump(settings, sort_keys=False))
 
 
 def load(path: Path) -> Config:
