@@ -71,7 +71,7 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model, own):
 
 
 @pytest.mark.parametrize("model", ["lstm", "awd_lstm"])
-@pytest.mark.parametrize("isa", ["AVX512_CORE", "AVX2"])
+@pytest.mark.parametrize("isa", ["AVX2", pytest.param("AVX512_CORE", marks=pytest.mark.slow)])
 def test_float16_where_torch_has_no_lstm_of_it_is_float32(seqbench, tmp_path, model, isa):
     """oneDNN has LSTMs of some half precisions with some instructions only."""
     own = [setting for setting in SMALL if not setting.startswith("model.")]

@@ -119,7 +119,7 @@ def processes_in(folder: Path) -> list[int]:
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_no_job_outlives_a_sweep_that_joblib_runs(tmp_path, number):
     process = start(tmp_path, "-m", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     wait(lambda: len(list(tmp_path.glob("outputs/*/metrics.jsonl"))) == 2, process)

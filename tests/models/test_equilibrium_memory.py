@@ -56,6 +56,7 @@ def test_as_much_is_allocated_for_any_number_of_solver_steps(method):
     assert few > 4 * 4 * 30 * 16
 
 
+@pytest.mark.slow  # the test above counts what is allocated
 @pytest.mark.skipif(torch.cuda.is_available(), reason="weighs this process's memory")
 def test_memory_does_not_grow_with_the_solvers_steps():
     """Resident memory, once all that was allocated for the 6 remembered iterates has been written to."""
