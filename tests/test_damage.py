@@ -275,6 +275,14 @@ def test_a_full_disk_of_the_results_is_named_and_leaves_no_draft(seqbench, unfin
     assert seqbench("train", *SMALL)[0] == 0
 
 
+@pytest.mark.parametrize("place", ["output_dir", "results_dir"])
+def test_a_link_to_nothing_is_named(seqbench, tmp_path, place):
+    (tmp_path / "link").symlink_to("nowhere")
+    code, _, said = seqbench("train", *SMALL, f"{place}=link")
+    assert (code, one_sentence(said)) == (2, "Cannot write link: it is a link to nowhere, which does not exist.")
+    assert left(tmp_path) == []
+
+
 def test_results_that_cannot_be_written_are_refused_at_the_start(seqbench, tmp_path):
     (tmp_path / "results" / "runs").mkdir(parents=True)
     (tmp_path / "results" / "runs").chmod(0o555)

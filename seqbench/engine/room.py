@@ -22,6 +22,9 @@ _NO_ROOM = re.compile(
 @contextmanager
 def made(*folders: Path) -> Iterator[None]:
     """Make all of them or, where one cannot be made or written, none."""
+    for path in (path for folder in folders for path in (folder, *folder.parents)):
+        if path.is_symlink() and not path.exists():
+            raise UserError(f"Cannot write {path}: it is a link to {path.readlink()}, which does not exist.")
     new: list[Path] = []
     try:
         for folder in folders:
