@@ -13,7 +13,8 @@ sys.argv[0] = "seqbench"
 try:
     main()
 finally:
-    print("IMPORTED", *sorted({name.partition(".")[0] for name in sys.modules}))
+    names = {name.partition(".")[0] for name in sys.modules} | {"torch._dynamo"} & set(sys.modules)
+    print("IMPORTED", *sorted(names))
 """
 RUN = ["task.delay=10", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "train.max_steps=2"]
 
@@ -29,6 +30,7 @@ def test_a_synthetic_run_needs_the_core_alone(tmp_path):
     names = imported(tmp_path, "train", *RUN)
     assert "torch" in names
     assert not names & set(HEAVY)
+    assert "torch._dynamo" not in names  # a second of every start
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])

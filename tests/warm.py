@@ -14,10 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-# the last two are what torch imports when first asked for deterministic kernels
-FORKS.set_forkserver_preload(
-    ["seqbench.engine.run", "seqbench.commands.train", "torch._inductor.config", "torch._dynamo"]
-)
+FORKS.set_forkserver_preload(["seqbench.engine.run", "seqbench.commands.train"])
 
 
 def call(folder: Path, arguments: tuple[str, ...], largest_file: int | None = None) -> tuple[int, str, str]:

@@ -34,6 +34,7 @@ from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
 from seqbench.engine.room import made, too_large
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
+from seqbench.engine.startup import leave_the_compiler_out
 from seqbench.errors import BusyError, UserError
 from seqbench.report.places import Places
 from seqbench.report.record import FINISHED, read_content
@@ -48,7 +49,9 @@ def run_folder(config: Config) -> Path:
 
 def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> Run:
     """The run at step 0. Weights depend on the seed alone."""
-    torch.use_deterministic_algorithms(config.train.deterministic)
+    # not use_deterministic_algorithms, which also imports the compiler
+    leave_the_compiler_out()
+    torch.set_deterministic_debug_mode("error" if config.train.deterministic else "default")
     torch.manual_seed(config.seed)
     learner = assemble_learner(config, task, world.peers).to(world.device)
     n_batches, accumulate = task.n_batches("train"), config.train.accumulate
