@@ -155,7 +155,7 @@ def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_pat
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["one", "two"])
 def test_a_mistake_in_a_sweep_stops_no_other_run(seqbench, tmp_path, launcher):
-    code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4", apart=True)
+    code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4", apart=bool(launcher))
     assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1, errors
     assert errors.count("seqbench: model: n_negative is between 0 and hidden_size=8, not 99.\n") == 1
     assert code == 2
@@ -175,14 +175,14 @@ def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
     assert code == 0, errors
     (done,) = (tmp_path / "outputs").glob("*/record.json")
     before = done.stat().st_mtime_ns
-    jobs = ["train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SMALL, "seed=0,1,2"]
+    jobs = ["train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *SMALL, "seed=0,1"]
     code, said, errors = seqbench(*jobs, apart=True)
     assert code == 0, errors
     assert done.stat().st_mtime_ns == before
-    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 3
-    code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1,2")
+    assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 2
+    code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1")
     assert code == 0, errors
-    assert said.count("has finished") == 3
+    assert said.count("has finished") == 2
 
 
 def test_completion():

@@ -84,6 +84,7 @@ def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
     assert list(tmp_path.glob("outputs/*/wandb/offline-run-*"))
 
 
+@pytest.mark.slow
 def test_wandb_online_with_a_key_that_nobody_takes(seqbench, tmp_path):
     pytest.importorskip("wandb")
     there = {"WANDB_MODE": "online", "WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}

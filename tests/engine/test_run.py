@@ -70,7 +70,7 @@ def test_bfloat16_stays_near_float32(seqbench, tmp_path, model, own):
     assert full[0] - full[-1] > 3 * bound * full[0]  # so that weights which are not updated, or not enough, are noticed
 
 
-@pytest.mark.parametrize("model", ["lstm", "awd_lstm"])
+@pytest.mark.parametrize("model", ["lstm", pytest.param("awd_lstm", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("isa", ["AVX2", pytest.param("AVX512_CORE", marks=pytest.mark.slow)])
 def test_float16_where_torch_has_no_lstm_of_it_is_float32(seqbench, tmp_path, model, isa):
     """oneDNN has LSTMs of some half precisions with some instructions only."""

@@ -1,6 +1,7 @@
 """What ends a run from outside, beside Ctrl-C (test_interrupt.py): a pipe that ends, `kill` of a sweep, a terminal that
 is closed, a killed parent. The step is saved, a sentence says so, and nothing is left behind."""
 
+import itertools
 import os
 import shlex
 import signal
@@ -79,9 +80,20 @@ def test_a_full_disk_behind_stdout_is_not_the_runs(tmp_path):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("whom", ["the parent", "the group"])
-@pytest.mark.parametrize("sweep", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
+ONE_RUN, A_SWEEP = [], ["-m", "seed=0,1"]
+STOPPED = [  # each pair of two of the three once
+    (ONE_RUN, "the parent", signal.SIGTERM),
+    (ONE_RUN, "the group", signal.SIGHUP),
+    (A_SWEEP, "the parent", signal.SIGHUP),
+    (A_SWEEP, "the group", signal.SIGTERM),
+]
+OTHERS = itertools.product((ONE_RUN, A_SWEEP), ("the parent", "the group"), (signal.SIGTERM, signal.SIGHUP))
+
+
+@pytest.mark.parametrize(
+    ("sweep", "whom", "number"),
+    [*STOPPED, *(pytest.param(*case, marks=pytest.mark.slow) for case in OTHERS if case not in STOPPED)],
+)
 def test_a_signal_saves_the_step(tmp_path, number, whom, sweep):
     process = start(tmp_path, *sweep)
     if whom == "the group":
