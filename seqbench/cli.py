@@ -17,6 +17,7 @@ from seqbench.errors import RunError, UserError, stopped
 COMMANDS = {
     "train": "train a run, or a sweep with -m; the same command again resumes it",
     "eval": "evaluate a finished run again, or in another way: run=<id> [evaluation=beam]",
+    "analyze": "ask more of a finished run than a score: run=<id> analysis=<name>",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
     "tables": "write the tables of results/tables.yaml from the ledger: [name ...]",
     "plots": "draw the learning curves of the tables' runs: [name ...]",
@@ -98,6 +99,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
     module, function = {
         "train": ("seqbench.commands.train", "train"),
         "eval": ("seqbench.commands.evaluate", "evaluate"),
+        "analyze": ("seqbench.commands.analyze", "analyze"),
         "prepare": ("seqbench.commands.prepare", "prepare"),
         "tables": ("seqbench.commands.tables", "tables"),
         "plots": ("seqbench.commands.tables", "plots"),

@@ -14,7 +14,7 @@ ORDER = [
     {"contracts"},
     APART,
     {"learners"},
-    {"evaluation"},
+    {"evaluation", "analysis"},
     {"tasks"},
     {"config"},
     {"report", "bench", "checks"},
@@ -43,7 +43,7 @@ def test_the_globs_find_files():
 
 def test_module_names_are_unique_within_a_kind():
     """A run's identity names a class by its kind and module, without the family's folder."""
-    for kind in ("models", "embeddings", "heads", "optim", "evaluation", "tasks"):
+    for kind in ("models", "embeddings", "heads", "optim", "evaluation", "analysis", "tasks"):
         files = [path for path in (PACKAGE / kind).rglob("*.py") if "cells" not in path.parts]
         names = [path.stem for path in files if path.stem != "__init__"]
         assert sorted(names) == sorted(set(names)), kind

@@ -13,7 +13,8 @@ from seqbench.config.schema import folder
 from seqbench.config.targets import KINDS, PLUGGABLE, signature_of
 from seqbench.errors import ConfigError
 
-NODES = [(group, name) for group in PLUGGABLE for name in options(group)]
+CHOSEN = (*PLUGGABLE, "analysis")  # by a command line's group=option
+NODES = [(group, name) for group in CHOSEN for name in options(group)]
 
 
 @pytest.mark.parametrize(("group", "name"), NODES)
@@ -39,7 +40,7 @@ INNER = [(kind, name) for kind in PLACES for name in options(kind)]
 
 
 def test_each_kind_has_a_place():
-    assert KINDS.keys() - set(PLUGGABLE) == PLACES.keys()
+    assert KINDS.keys() - set(CHOSEN) == PLACES.keys()
 
 
 @pytest.mark.parametrize(("kind", "name"), INNER)

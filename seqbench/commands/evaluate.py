@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from seqbench.commands.stored import PLACES, is_of, read
+from seqbench.commands.stored import PLACES, read, require_its_config
 from seqbench.config import arguments as command_lines
 from seqbench.config.check import check
-from seqbench.config.identity import run_id
-from seqbench.config.schema import Config, load
+from seqbench.config.schema import Config
 from seqbench.data.files.atomic import write_whole
-from seqbench.errors import ConfigError, RunError, UserError
+from seqbench.errors import ConfigError, RunError
 from seqbench.report.evaluations import PLAIN, merged, name_of
 from seqbench.report.places import Places
 from seqbench.report.record import read_content
@@ -34,10 +33,7 @@ def evaluate(arguments: list[str]) -> None:
     """
     always = ("evaluation", "split", "output_dir", "results_dir", "source", "train.device", "train.threads")
     config, folder = read("eval", command_lines.read("eval", arguments), ACCEPTED, always)
-    if not is_of(config, folder) and not is_of(load(folder / "config.yaml"), folder):  # earlier versions had fewer keys
-        raise UserError(
-            f"{folder / 'config.yaml'} is not that of run {folder.name}: its settings have the id {run_id(config)}."
-        )
+    require_its_config(config, folder)
     config.train.nproc = 1
     check(config)
     places = Places(config)
@@ -50,24 +46,10 @@ def evaluate(arguments: list[str]) -> None:
 
 def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[str, dict[int, str]]]:
     """What the record is to hold, and numbered lines by the name of their file."""
-    from seqbench.engine.assemble import assemble_task
-    from seqbench.engine.distributed import World
-    from seqbench.engine.log import Log, MetricsFile
     from seqbench.engine.loop import evaluate as measure
-    from seqbench.engine.run import build
-    from seqbench.engine.runtime import require_same_data
+    from seqbench.engine.selected import selected_run
 
-    task = assemble_task(config)
-    world = World(config.train)
-    run = build(config, world, Log(MetricsFile(folder / "metrics.jsonl"), True), task, folder)
-    payload = run.checkpoints.load_selected(config.train.select)
-    if payload is None:
-        payload = run.checkpoints.load_last()
-        if payload is None:
-            raise UserError(f"There is no checkpoint in {folder}; seqbench train run={folder.name} makes one.")
-        run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
-    require_same_data(run, payload)
-    run.learner.load_state_dict(payload["network"])
+    run, step = selected_run(config, folder)
     evaluation = run.evaluation
     if split not in evaluation.splits:
         raise ConfigError(
@@ -84,7 +66,7 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         "context": evaluation.context,
         "memory": evaluation.memory,
         "settings": {key: value for key, value in config.evaluation.items() if key != "_target_"},
-        "step": payload["progress"]["step"],
+        "step": step,
         "metrics": metrics,
     }
     return {**found, **findings.remarks}, findings.lines
@@ -98,7 +80,7 @@ def _write_lines(path: Path, numbered: dict[int, str]) -> None:
 def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledger: Path) -> None:
     """Add an evaluation other than the plain one to the run's record, in its folder and in the ledger, beside those of
     other settings."""
-    from seqbench.engine.record import keep_record, with_evaluations
+    from seqbench.engine.record import keep_record, with_later_findings
 
     path, name = folder / "record.json", name_of(config.evaluation)
     if name == PLAIN:
@@ -106,6 +88,6 @@ def _keep(config: Config, folder: Path, split: str, found: dict[str, Any], ledge
     if not path.exists():
         print(f"Run {folder.name} has not finished: no record keeps this.", file=sys.stderr)
         return
-    record = with_evaluations(read_content(path), ledger)
+    record = with_later_findings(read_content(path), ledger)
     record["evaluations"] = merged(record.get("evaluations", {}), {name: {split: [found]}})
     keep_record(record, folder, ledger)

@@ -22,7 +22,8 @@ def read(command: str, line: CommandLine, accepted: Sequence[str], always: Seque
     own, as do those of `always` that are not; other settings are a mistake."""
     keys = [key_of(setting) for setting in line.settings]
     for key in keys:
-        if key not in ("run", *accepted) and not (key.startswith("evaluation.") and "evaluation" in accepted):
+        node = key.partition(".")[0]
+        if key not in ("run", *accepted) and not (node in ("evaluation", "analysis") and node in accepted):
             hint = did_you_mean(key, accepted)
             raise ConfigError(f"{command} takes {', '.join(('run', *accepted))}; {key} belongs to the run{hint}.")
     command_config = compose_run(line).config
@@ -37,6 +38,14 @@ def read(command: str, line: CommandLine, accepted: Sequence[str], always: Seque
             )
             setattr(to, name, getattr(value, name))
     return config, folder
+
+
+def require_its_config(config: Config, folder: Path) -> None:
+    """Raise `UserError` where the config in a run's folder is another's. Earlier versions had fewer keys."""
+    if not is_of(config, folder) and not is_of(load(folder / "config.yaml"), folder):
+        raise UserError(
+            f"{folder / 'config.yaml'} is not that of run {folder.name}: its settings have the id {run_id(config)}."
+        )
 
 
 def is_of(config: Config, folder: Path) -> bool:

@@ -53,6 +53,8 @@ def train_config(
         # or Adam would learn at SGD's rate, and nobody know it
         hint = "<key>=<value> changes one, ~<key> drops one that is not an argument"
         print(f"Still set by experiment={experiment}: {' '.join(kept)} ({hint}).", flush=True)
+    if config.analysis is not None:
+        raise ConfigError("analysis= is for seqbench analyze run=<id>, once the run has finished.")
     check(config)
     run(config, isolated)
 

@@ -19,6 +19,7 @@ CHOICES = {
     "train.select": ("best", "last"),
     "train.precision": ("fp32", "bf16", "fp16"),
     "train.device": ("auto", "cpu", "cuda"),
+    "checkpoint.keep": ("last", "all"),
     "log.mirror": ("none", "wandb", "tensorboard"),
     "split": ("train", "valid", "test"),
 }
@@ -31,6 +32,8 @@ def check(config: Config) -> None:
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
         _check_size(name, getattr(config, name))
+    if config.analysis is not None:
+        check_node("analysis", config.analysis)
     _check_size("network", vars(config.network))
     for name in IDLE_IN_OPTIMIZERS:
         if config.optimizer.get(name):

@@ -68,9 +68,10 @@ class LogConfig:
 
 @dataclass
 class CheckpointConfig:
-    """When a run is saved."""
+    """When a run is saved, and what is kept of that."""
 
     every: int | None = 1000
+    keep: str = "last"
 
 
 @dataclass
@@ -84,6 +85,7 @@ class Config:
     optimizer: Any = MISSING
     schedule: Any = MISSING
     evaluation: Any = MISSING
+    analysis: Any = None  # of a finished run, for analyze
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     log: LogConfig = field(default_factory=LogConfig)

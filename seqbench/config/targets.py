@@ -64,6 +64,7 @@ KINDS = {
         frozenset({"max_steps", "steps_per_epoch"}),
     ),
     "evaluation": Kind(("seqbench.evaluation",), ("seqbench.contracts.evaluation.Evaluation",)),
+    "analysis": Kind(("seqbench.analysis",), ("seqbench.contracts.analysis.Analysis",)),
     "norm": Kind(("seqbench.models.cells.norm",), ("seqbench.contracts.norm.Norm",), frozenset({"d_input"})),
     "equilibrium": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.fixed_point.FixedPoint",)),
     "solver": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.solver.Solver",)),

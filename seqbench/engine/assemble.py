@@ -12,6 +12,7 @@ from typing import Any
 
 from seqbench.config.schema import Config
 from seqbench.config.targets import class_at, nested
+from seqbench.contracts.analysis import Analysis
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.evaluation import Evaluation
@@ -128,6 +129,10 @@ def assemble_schedule(config: Config, max_steps: int, steps_per_epoch: float) ->
 
 def assemble_evaluation(config: Config) -> Evaluation:
     return instantiate("evaluation", config.evaluation)
+
+
+def assemble_analysis(config: Config) -> Analysis:
+    return instantiate("analysis", config.analysis)
 
 
 def instantiate(kind: str, node: dict[str, Any], path: str = "", **derived: Any) -> Any:

@@ -42,12 +42,19 @@ class Checkpoints:
     - say: prints a line.
     - n_averaged: so many evaluations are kept.
     - fault: what is wrong with a payload that has been read whole, as the end of a sentence.
+    - keep_all: every step that is saved is kept.
     """
 
     def __init__(
-        self, folder: Path, say: Callable = print, n_averaged: int = 1, fault: Fault = lambda payload, step: None
+        self,
+        folder: Path,
+        say: Callable = print,
+        n_averaged: int = 1,
+        fault: Fault = lambda payload, step: None,
+        keep_all: bool = False,
     ):
         self.folder, self.say, self.n_averaged, self.fault = folder, say, n_averaged, fault
+        self.keep_all = keep_all
 
     def save(self, payload: dict[str, Any], step: int, best: bool, evaluated: bool = False) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
@@ -58,7 +65,8 @@ class Checkpoints:
             os.replace(file, self.folder / f"step-{name}")
         self._drop_others(kinds, name)
         for old in self._steps()[:-KEPT]:
-            old.unlink()
+            if not self.keep_all or (old.name.startswith(f"step-{step:010d}") and old.name != f"step-{name}"):
+                old.unlink()
 
     def save_evaluated(self, payload: dict[str, Any], step: int, best: bool) -> None:
         """Write `payload`, whose weights were evaluated but are not those that train, as the best if `best` and as one
@@ -163,6 +171,11 @@ class Checkpoints:
         mean = {name: (total[name] / len(paths)).to(tensor.dtype) for name, tensor in last["network"].items()}
         whole = {name: tensor for name, tensor in last["network"].items() if not tensor.is_floating_point()}
         return {**last, "network": {**mean, **whole}}
+
+    def trajectory(self) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
+        """(step, weights) of every checkpoint, in order."""
+        for path in self._steps():
+            yield int(NAME.fullmatch(path.name)[2]), self._read_one("A checkpoint", path)["network"]  # type: ignore[index]
 
     def _steps(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("step-*.pt") if NAME.fullmatch(path.name))

@@ -23,6 +23,7 @@ from seqbench.data.files.atomic import write_whole
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import Run
 from seqbench.errors import UserError
+from seqbench.report.analyses import merged_analyses
 from seqbench.report.evaluations import merged
 from seqbench.report.ledger import write_record
 from seqbench.report.places import Places
@@ -59,17 +60,20 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
     }
 
 
-def with_evaluations(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
-    """The record, with what `seqbench eval` found, according to the ledger, of a run of this id that came to the same
-    numbers; where both tell of a split with the same settings, the record does."""
+def with_later_findings(record: dict[str, Any], ledger: Path) -> dict[str, Any]:
+    """The record, with what `eval` and `analyze` found, according to the ledger, of a run of this id that came to the
+    same numbers; where both tell of the same settings, the record does."""
     try:
         before = read_content(ledger / f"{record['run_id']}.json")
     except UserError:  # none yet, or one that a merge has torn: the new one mends it
         return record
-    if before["metrics"] != record["metrics"] or "evaluations" not in before:
+    if before["metrics"] != record["metrics"]:
         return record
-    kept = record.get("evaluations", {})
-    return {**record, "evaluations": merged(before["evaluations"], kept)}
+    later = {}
+    for name, merge in (("evaluations", merged), ("analyses", merged_analyses)):
+        if name in before:
+            later[name] = merge(before[name], record.get(name, {}))
+    return {**record, **later}
 
 
 def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
@@ -80,7 +84,7 @@ def keep_record(record: dict[str, Any], folder: Path, ledger: Path) -> None:
 
 def restore_in_ledger(record: dict[str, Any], places: Places, say: Callable[[str], None]) -> None:
     """Write the record of a finished run, as its folder holds it, into a ledger that has it not, or otherwise."""
-    path, whole = places.record(record["run_id"]), with_evaluations(record, places.runs)
+    path, whole = places.record(record["run_id"]), with_later_findings(record, places.runs)
     if path.is_file() and path.read_bytes() == dumps(whole).encode():
         return
     if path.exists():

@@ -31,7 +31,7 @@ from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_mirror, make_mirrors
 from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
-from seqbench.engine.record import commit, keep_record, make_record, with_evaluations
+from seqbench.engine.record import commit, keep_record, make_record, with_later_findings
 from seqbench.engine.room import made, too_large
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
 from seqbench.engine.startup import leave_the_compiler_out
@@ -71,7 +71,13 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
         schedule=assemble_schedule(config, max_steps, steps_per_epoch),
         world=world,
         log=log,
-        checkpoints=Checkpoints(folder / "checkpoints", log.say, config.train.average_last, expected.fault),
+        checkpoints=Checkpoints(
+            folder / "checkpoints",
+            log.say,
+            config.train.average_last,
+            expected.fault,
+            keep_all=config.checkpoint.keep == "all",
+        ),
         scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
         evaluation=assemble_evaluation(config),
         settings=config.train,
@@ -152,7 +158,7 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     record = make_record(config, run, metrics, tested_step)
     if folder.name != record["run_id"]:  # begun by the first edition
         record |= {"run_id": folder.name, "config": hashed(config, as_written=True)}
-    record = with_evaluations(record, runs)
+    record = with_later_findings(record, runs)
     keep_record(record, folder, runs)
     return record
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError, did_you_mean
+from seqbench.report.analyses import known_analyses
 from seqbench.report.evaluations import known_names
 from seqbench.report.record import COUNTS, SPLITS
 
@@ -29,7 +30,7 @@ TAGS = {  # where a published number was checked; one that is only remembered ha
 class Column:
     """A column of measured values, `metric` (a path into the record such as `test.nll`) under `format`, or of the
     numbers `published` for such a path, which are printed as the source prints them. `settings` are those that the
-    evaluation of a metric such as `beam.test.bleu` must have had."""
+    evaluation or analysis of a metric such as `beam.test.bleu` must have had."""
 
     heading: str
     metric: str | None = None
@@ -130,8 +131,9 @@ def _column(node: Any, table: str) -> Column:
     except ValueError as error:
         raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
     metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
-    if settings and metric.partition(".")[0] not in known_names():
-        raise UserError(f"Settings belong to one of {', '.join(known_names())}, and {where} shows {metric}.")
+    with_settings = [*known_names(), *known_analyses()]
+    if settings and metric.partition(".")[0] not in with_settings:
+        raise UserError(f"Settings belong to one of {', '.join(with_settings)}, and {where} shows {metric}.")
     return Column(heading, metric=metric, format=specification, settings=settings)
 
 
@@ -170,7 +172,7 @@ def _published(node: Any, where: str) -> Published:
 def _path(path: Any, where: str) -> str:
     """A path into a record; whether the metric itself exists is known once there are records."""
     head, dot, tail = str(path).partition(".")
-    if (dot and tail and head in (*SPLITS, *known_names(), "parameters")) or path in COUNTS:
+    if (dot and tail and head in (*SPLITS, *known_names(), *known_analyses(), "parameters")) or path in COUNTS:
         return str(path)
     valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
     raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")

@@ -55,12 +55,13 @@ def merged(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[
     first, second = listed(before), listed(after)
     return {
         name: {
-            split: _with(first.get(name, {}).get(split, []), second.get(name, {}).get(split, []))
+            split: with_others(first.get(name, {}).get(split, []), second.get(name, {}).get(split, []))
             for split in sorted({*first.get(name, {}), *second.get(name, {})})
         }
         for name in sorted({*first, *second})
     }
 
 
-def _with(before: list[Found], after: list[Found]) -> list[Found]:
+def with_others(before: list[Found], after: list[Found]) -> list[Found]:
+    """`after`, and of `before` what has other settings."""
     return [old for old in before if all(differing(old, new) for new in after)] + after

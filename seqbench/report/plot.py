@@ -2,57 +2,63 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-from seqbench.data.files.atomic import write_whole
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.declaration import read_declaration
+from seqbench.report.declaration import Row, Table, read_declaration
+from seqbench.report.figures import draw_panels, figures_of
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import FINISHED, Record
+from seqbench.report.svg import deterministic_pyplot, write_svg
 from seqbench.report.table import Compose, select
 
 
 def build_plots(
     declaration: Path, ledger: Path, output: Path, compose: Compose, names: list[str] | None = None
 ) -> list[Path]:
-    """Write `<table>.svg` for the tables `names` (None: all that have curves) and return the paths.
+    """Write `<table>.svg`, the learning curves, and `<table>.<analysis>.svg`, what an analysis drew of the runs, for
+    the tables `names` (None: all that have any) and return the paths.
 
     One colour a row, one line a seed; the memoryless baseline is dashed. A partial row is left out where a complete row
     has the same label. On an unchanged ledger the files come out the same byte for byte. Raises `UserError` for an
-    unknown table, or one asked for by name that has no curve yet.
+    unknown table, or one asked for by name that has nothing to draw yet.
     """
     tables = read_declaration(declaration)
     for name in names or []:
         if name not in tables:
             raise UserError(f"There is no table {name}{did_you_mean(name, tables)}.")
-    records = [record for record in read_ledger(ledger) if record.status == FINISHED and record.curve]
+    records = [record for record in read_ledger(ledger) if record.status == FINISHED]
     paths = []
     for name in names or tables:
-        runs_by_row = []
-        for row in tables[name].rows:
-            runs = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
-            if runs:
-                runs_by_row.append((row, runs))
-        complete = [row.label for row, _ in runs_by_row if row.partial is None]
-        shown = [(row, runs) for row, runs in runs_by_row if row.partial is None or row.label not in complete]
-        curves = {row.heading(): runs for row, runs in shown}
+        runs_by_row = _runs_by_row(tables[name], records, compose)
+        with_curves = {row.heading(): [run for run in runs if run.curve] for row, runs in runs_by_row}
+        curves = {heading: runs for heading, runs in with_curves.items() if runs}
+        figures = figures_of({row.heading(): runs for row, runs in runs_by_row})
+        if names and not curves and not figures:
+            raise UserError(f"No finished run of the table {name} has a learning curve.")
+        output.mkdir(parents=True, exist_ok=True)
         if curves:
-            output.mkdir(parents=True, exist_ok=True)
             paths.append(output / f"{name}.svg")
             _draw(tables[name].title, curves, paths[-1])
-        elif names:
-            raise UserError(f"No finished run of the table {name} has a learning curve.")
+        for analysis, panels in figures.items():
+            paths.append(output / f"{name}.{analysis}.svg")
+            draw_panels(f"{tables[name].title}: {analysis.replace('_', ' ')}", panels, paths[-1])
     return paths
 
 
+def _runs_by_row(table: Table, records: list[Record], compose: Compose) -> list[tuple[Row, list[Record]]]:
+    """The rows that have runs, but for a partial one where a complete one has the same label."""
+    rows = []
+    for row in table.rows:
+        runs = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
+        if runs:
+            rows.append((row, runs))
+    complete = [row.label for row, _ in rows if row.partial is None]
+    return [(row, runs) for row, runs in rows if row.partial is None or row.label not in complete]
+
+
 def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "seqbench"  # the same file every time
-    from matplotlib import pyplot
-
+    pyplot = deterministic_pyplot()
     figure, axes = pyplot.subplots(figsize=(6.4, 3.8), layout="constrained")
     baselines: dict[float, str] = {}
     for number, (label, records) in enumerate(curves.items()):
@@ -80,7 +86,4 @@ def _draw(title: str, curves: dict[str, list[Record]], path: Path) -> None:
             break
         legend.remove()
     figure.set_figheight(max(3.8, 3.0 + legend.get_window_extent().height / figure.dpi))  # room for curves and legend
-    drawing = io.BytesIO()
-    figure.savefig(drawing, format="svg", metadata={"Date": None})
-    write_whole(path, drawing.getvalue())
-    pyplot.close(figure)
+    write_svg(figure, path)

@@ -14,7 +14,8 @@ from seqbench.config.identity import digest
 from seqbench.config.targets import class_of
 from seqbench.contracts.metrics import finite
 from seqbench.errors import UserError
-from seqbench.report.evaluations import listed
+from seqbench.report.analyses import analyses_fault
+from seqbench.report.evaluations import Found, listed
 
 FINISHED = "finished"
 DATA_SPLITS = ("train", "valid", "test")
@@ -56,6 +57,7 @@ class Record:
     dirty: bool | None
     task_version: dict
     evaluations: dict = field(default_factory=dict)  # as evaluations.py has them
+    analyses: dict = field(default_factory=dict)  # as analyses.py has them
     curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
     def model(self) -> str:
@@ -79,7 +81,19 @@ class Record:
             for split, entries in splits.items():
                 for entry in entries:  # the latest stands for all
                     numbers |= {f"{name}.{split}.{metric}": value for metric, value in entry["metrics"].items()}
+        for name, entries in self.analyses.items():
+            for entry in entries:
+                numbers |= {f"{name}.{number}": value for number, value in entry["numbers"].items()}
         return numbers
+
+    def found_later(self, path: str) -> list[tuple[Found, float | None]]:
+        """What `eval` and `analyze` found under a path such as `beam.test.bleu` or `loss_modelling.valid.linear`: the
+        entries, one for each settings, with their numbers."""
+        name, _, rest = path.partition(".")
+        if name in self.analyses:
+            return [(entry, entry["numbers"].get(rest)) for entry in self.analyses[name]]
+        split, _, metric = rest.partition(".")
+        return [(entry, entry["metrics"].get(metric)) for entry in self.evaluations.get(name, {}).get(split, [])]
 
 
 TYPES: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field
@@ -91,7 +105,8 @@ TYPES: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field
     **dict.fromkeys(("epochs", "tokens_per_second", "peak_memory_mib"), (int, float, _NULL)),
     "deterministic": (bool,),
     "dirty": (bool, _NULL),
-    **dict.fromkeys(("config", "metrics", "parameters", "versions", "task_version", "evaluations", "curve"), (dict,)),
+    **dict.fromkeys(("config", "metrics", "parameters", "versions", "task_version"), (dict,)),
+    **dict.fromkeys(("evaluations", "analyses", "curve"), (dict,)),
 }
 _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false", dict: "a mapping", _NULL: "null"}
 
@@ -144,6 +159,7 @@ def fault(content: Any) -> str | None:
         _config_fault(content),
         _metrics_fault(content),
         _curve_fault(content.get("curve", {})),
+        analyses_fault(content.get("analyses", {})),
     )
     return next((problem for problem in faults if problem), None)
 

@@ -12,6 +12,7 @@ from seqbench.config.compat import default_of
 from seqbench.config.values import same
 from seqbench.contracts.task_version import same_data
 from seqbench.errors import UserError, did_you_mean
+from seqbench.report.analyses import known_analyses
 from seqbench.report.declaration import TAGS, Column, Row, Table
 from seqbench.report.evaluations import Found, differing, fits
 from seqbench.report.record import COUNTS, FINISHED, SPLITS, Record
@@ -155,9 +156,9 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     kind, _, path = column.metric.partition(".")
     if kind == "baseline":
         records = [record for record in records if record.metrics.get(kind)]
-    elif _is_evaluation(column.metric) and (split := path.partition(".")[0]) in SPLITS:
-        records = [record for record in records if record.evaluations.get(kind, {}).get(split)]
-        _check_settings(table, column, [one for record in records for one in record.evaluations[kind][split]])
+    elif kind in known_analyses() or (_is_found_later(column.metric) and path.partition(".")[0] in SPLITS):
+        records = [record for record in records if record.found_later(column.metric)]
+        _check_settings(table, column, [entry for record in records for entry, _ in record.found_later(column.metric)])
     if not records:
         return
     valid = sorted({path for record in records for path in record.values()})
@@ -166,8 +167,9 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
         raise UserError(f"No run of the table {table.name} has {column.metric}, a column of it{hint}.")
 
 
-def _is_evaluation(path: str) -> bool:
-    """Whether a column's path leads into what `seqbench eval` has written: every other head has a name of its own."""
+def _is_found_later(path: str) -> bool:
+    """Whether a column's path leads into what `eval` or `analyze` has written: every other head has a name of its
+    own."""
     return path.partition(".")[0] not in (*SPLITS, *COUNTS, "parameters")
 
 
@@ -184,35 +186,28 @@ def _check_settings(table: Table, column: Column, found: list[Found]) -> None:
 
 def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
     if column.metric is not None:
-        name, _, path = column.metric.partition(".")
-        if not _is_evaluation(column.metric):
+        if not _is_found_later(column.metric):
             return Cell(aggregate(records, column.metric, column.format))
-        split, _, metric = path.partition(".")
-        found = _evaluated(column, row, records, name, split)
-        return Cell(_summary([one["metrics"].get(metric) for one in found], column.metric, column.format))
+        return Cell(_summary(_found_later(column, column.metric, row, records), column.metric, column.format))
     if column.published not in row.published:
         return Cell("")
     published = row.published[column.published]
     return Cell(published.value, _mark(footnotes, f"{published.source} ({TAGS[published.tag]})", letter=False))
 
 
-def _evaluated(column: Column, row: Row, records: list[Record], name: str, split: str) -> list[Found]:
-    """What the records hold with the column's settings, one entry each at most. Raises `UserError` if these leave open
-    which entry of a record stands, or would pool evaluations of unlike settings."""
-    found = [
-        one
-        for record in records
-        for one in record.evaluations.get(name, {}).get(split, [])
-        if fits(one, column.settings)
-    ]
-    for one in found[1:]:
-        for key in differing(found[0], one):
+def _found_later(column: Column, path: str, row: Row, records: list[Record]) -> list[float | None]:
+    """The numbers that the records hold with the column's settings, one each at most. Raises `UserError` if these leave
+    open which entry of a record stands, or would pool entries of unlike settings."""
+    pairs = [pair for record in records for pair in record.found_later(path) if fits(pair[0], column.settings)]
+    for entry, _ in pairs[1:]:
+        first = pairs[0][0]
+        for key in differing(first, entry):
             raise UserError(
-                f"The runs of the row {row.label!r} were evaluated with {name}'s {key}={found[0]['settings'][key]} and "
-                f"{key}={one['settings'][key]}: the column {column.heading!r} must say which, as "
+                f"The runs of the row {row.label!r} have {path.partition('.')[0]} with {key}={first['settings'][key]} "
+                f"and {key}={entry['settings'][key]}: the column {column.heading!r} must say which, as "
                 f"settings: {{{key}: ...}}."
             )
-    return found
+    return [number for _, number in pairs]
 
 
 def _mark(footnotes: dict[str, str], text: str, *, letter: bool) -> str:

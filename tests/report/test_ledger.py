@@ -11,7 +11,7 @@ import yaml
 
 from seqbench.config.schema import folder
 from seqbench.contracts.metrics import in_one_line
-from seqbench.engine.record import with_evaluations
+from seqbench.engine.record import with_later_findings
 from seqbench.errors import UserError
 from seqbench.report.evaluations import known_names, name_of
 from seqbench.report.ledger import read_ledger, write_record
@@ -151,7 +151,7 @@ def test_an_evaluation_of_another_version_is_carried(make_record, tmp_path):
     (record,) = read_ledger(tmp_path)
     assert record.evaluations == {"unheard": {"test": [entry]}}
     assert record.values()["unheard.test.ppl"] == 3.0
-    again = with_evaluations(make_record("aaa"), tmp_path)
+    again = with_later_findings(make_record("aaa"), tmp_path)
     assert again["evaluations"]["unheard"]["test"] == [entry]  # of a run that this version trains again
 
 

@@ -61,9 +61,7 @@ def test_evaluations_of_other_settings_are_not_pooled(record, config):
         item.evaluations["cache"] = {"test": [{"metrics": {"ppl": 96.0}, "settings": settings}]}
     rows = [Row("LSTM", "copy_t1000/lstm")]
     table = Table("t", "T", [Column("Cache", metric="cache.test.ppl", format=".1f")], rows)
-    said = (
-        r"The runs of the row 'LSTM' were evaluated with cache's weight=0.1 and weight=0.2: the column 'Cache' must say"
-    )
+    said = r"The runs of the row 'LSTM' have cache with weight=0.1 and weight=0.2: the column 'Cache' must say"
     with pytest.raises(UserError, match=said):
         fill(table, records, lambda *_: config)
     assert fill(table, records[:1], lambda *_: config).rows[0][1].text == "96.0 (n=1)"
