@@ -119,7 +119,7 @@ def _setting(word: str) -> str:
         return word
     if key in PATHS and value and value != "null":
         return f"{prefix}{key}={quote(str(_home(unquoted(value))))}"
-    if key == "run" and value and value != "null":
+    if key in ("run", "init") and value and value != "null":
         return f"{prefix}{key}={quote(unquoted(value))}"
     if ".." in re.split(r"[/,]", value) and "." not in key:
         raise ConfigError(f"{key}={value} does not exist: a name has no '..' in it.")

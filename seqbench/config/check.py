@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, get_type_hints
 
 from seqbench.config.schema import PATHS, Config, NetworkConfig
@@ -32,6 +33,8 @@ def check(config: Config) -> None:
     for name in PLUGGABLE:
         check_node(name, getattr(config, name))
         _check_size(name, getattr(config, name))
+    if config.init is not None and not re.fullmatch(r"[0-9a-f]{12}", str(config.init)):
+        raise ConfigError(f"init is a run's id of twelve hexadecimal digits, not {config.init!r}.")
     if config.analysis is not None:
         check_node("analysis", config.analysis)
     _check_size("network", vars(config.network))

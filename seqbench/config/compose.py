@@ -7,6 +7,7 @@ against conf/config.yaml before anything is handed to Hydra, so a file of someon
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from seqbench.config import arguments as command_lines
 from seqbench.config import bounds
 from seqbench.config.arguments import CommandLine
 from seqbench.config.complaints import BY_ACCIDENT, ERRORS, by_accident, explained
+from seqbench.config.identity import run_id
 from seqbench.config.nodes import node_of
 from seqbench.config.schema import Config, folder, typed
 from seqbench.config.targets import PLUGGABLE
@@ -65,11 +67,22 @@ def compose_settings(overrides: Sequence[str], sweeps: bool = False, line: Seque
         choices = dict(node.hydra.runtime.choices)
         del node["hydra"]
         refuse_lists(choices)
-        return Composition(to_config(node), choices)
+        config = to_config(node)
+        config.init = _initial_run(config.init, config.seed)
+        return Composition(config, choices)
     except ERRORS as error:
         raise explained(error, line or overrides, sweeps) from error
     except BY_ACCIDENT as error:
         raise by_accident(error, line or overrides) from error
+
+
+def _initial_run(name: str | None, seed: int) -> str | None:
+    """The id of the run that another begins from: of an experiment, the one of the same seed."""
+    if name is None or re.fullmatch(r"[0-9a-f]{12}", name):
+        return name
+    if "/" not in name:
+        raise ConfigError(f"init is a run's id, all twelve digits of it, or the name of an experiment, not {name!r}.")
+    return run_id(compose_settings([f"experiment={name}", f"seed={seed}"]).config)
 
 
 def to_config(node: DictConfig) -> Config:

@@ -33,6 +33,8 @@ def hashed(config: Config, as_written: bool = False) -> dict[str, Any]:
         name: canonical(name, section, as_written) if "_target_" in _keys(section) else section
         for name, section in sections.items()
     }
+    if config.init is not None:
+        canonical_sections["init"] = config.init
     return first_edition(canonical_sections)
 
 

@@ -91,6 +91,7 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     seed: int = 0
+    init: str | None = None
     force: bool = False
     output_dir: str = "outputs"
     results_dir: str = "results"

@@ -26,6 +26,7 @@ from seqbench.engine.assemble import (
 )
 from seqbench.engine.checkpoint import Checkpoints
 from seqbench.engine.distributed import World
+from seqbench.engine.initial import begin_from_another
 from seqbench.engine.interrupt import stop_signals
 from seqbench.engine.log import Log, MetricsFile
 from seqbench.engine.loop import evaluate, fit
@@ -121,7 +122,9 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
     commit()  # as it stands at the start, not when the run ends
     payload = load_last(run)
-    if payload is not None:
+    if payload is None:
+        begin_from_another(config, run)
+    else:
         restore(run, payload)
         run.log.say(f"Resuming {folder.name} at step {run.progress.step}.")
     if run.world.leads:

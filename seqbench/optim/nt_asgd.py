@@ -21,14 +21,15 @@ from seqbench.contracts.ranges import NotNegative, NotNegativeInt
 
 
 class NTASGD(torch.optim.Optimizer):
-    """`begin` each step with its facts, and evaluate within `averaged()`. `nonmonotone_interval` is the paper's n."""
+    """`begin` each step with its facts, and evaluate within `averaged()`. `nonmonotone_interval` is the paper's n; None
+    averages from the first step on, as the paper's fine-tuning does."""
 
     def __init__(
         self,
         params,
         lr: NotNegative = 30.0,
         weight_decay: NotNegative = 0.0,
-        nonmonotone_interval: NotNegativeInt = 5,
+        nonmonotone_interval: NotNegativeInt | None = 5,
     ):
         settings = {"lr": lr, "weight_decay": weight_decay, "nonmonotone_interval": nonmonotone_interval}
         super().__init__(params, {**settings, "averaging": False})
@@ -36,7 +37,8 @@ class NTASGD(torch.optim.Optimizer):
     def begin(self, facts: StepFacts) -> None:
         """Average from now on if the selection metric at the evaluations so far says so."""
         for group in self.param_groups:
-            group["averaging"] = triggered(facts.history, group["nonmonotone_interval"])
+            interval = group["nonmonotone_interval"]
+            group["averaging"] = interval is None or triggered(facts.history, interval)
 
     @torch.no_grad()
     def step(self, closure=None):

@@ -10,7 +10,7 @@ from seqbench.report.figures import draw_panels, figures_of
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import FINISHED, Record
 from seqbench.report.svg import deterministic_pyplot, write_svg
-from seqbench.report.table import Compose, select
+from seqbench.report.table import Compose, runs_of
 
 
 def build_plots(
@@ -50,7 +50,7 @@ def _runs_by_row(table: Table, records: list[Record], compose: Compose) -> list[
     """The rows that have runs, but for a partial one where a complete one has the same label."""
     rows = []
     for row in table.rows:
-        runs = [] if row.experiment is None else select(records, compose(row.experiment, row.overrides))
+        runs = runs_of(row, records, compose)
         if runs:
             rows.append((row, runs))
     complete = [row.label for row, _ in rows if row.partial is None]

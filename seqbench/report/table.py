@@ -49,9 +49,11 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
     keeps old results. That holds for nodes within a section, such as an encoder, too; any other value is compared
     whole, so `optimizer.groups` with a group more is another setting.
     """
+    if ("init" in record.config) != ("init" in config):
+        return False
     current = json.loads(json.dumps(config))  # tuples and int keys as the record's file holds them
     for section, settings in record.config.items():
-        if section == "seed":
+        if section in ("seed", "init"):  # the run that a run begins from has its seed: see runs_of
             continue
         if section not in current or not _section_belongs(section, settings, current[section]):
             return False
@@ -96,6 +98,19 @@ def select(records: list[Record], config: dict[str, Any]) -> list[Record]:
     return found
 
 
+def runs_of(row: Row, records: list[Record], compose: Compose) -> list[Record]:
+    """The records that a row stands for, one for each seed. Where its runs begin from another experiment's, each begins
+    from the run of its own seed."""
+    if row.experiment is None:
+        return []
+    config = compose(row.experiment, row.overrides)
+    if "init" in config:
+        seeds = {record.seed for record in records if "init" in record.config}
+        initial = {seed: compose(row.experiment, [*row.overrides, f"seed={seed}"])["init"] for seed in sorted(seeds)}
+        records = [record for record in records if record.config.get("init") == initial.get(record.seed)]
+    return select(records, config)
+
+
 def aggregate(records: list[Record], path: str, specification: str) -> str:
     """Mean ± sample standard deviation over seeds, and their number; one seed has no deviation.
 
@@ -124,7 +139,7 @@ def fill(table: Table, records: list[Record], compose: Compose) -> Grid:
     left_out: list[Record] = []
     for row in table.rows:
         config = _compose(table, row, compose)
-        found.append(select(finished, config) if config is not None else [])
+        found.append(runs_of(row, finished, compose))
         left_out += [record for record in others if config is not None and belongs(record, config)]
     for column in table.columns:
         _check_column(table, column, [record for group in found for record in group])
