@@ -16,7 +16,7 @@ from seqbench.config.nodes import options
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```\w+\n# (\S+)\n(.*?)```", re.DOTALL)
-CHOICES = re.compile(r"\b(model|embedding|head|optimizer|schedule|task|evaluation|experiment|log)=([a-z]\w+(?:/\w+)?)")
+CHOICES = re.compile(r"\b(model|embedding|head|optimizer|schedule|task|evaluation|analysis|experiment|log)=([a-z]\w+(?:/\w+)?)")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def extended(tmp_path_factory):
     for folder in ("seqbench", "conf"):
         shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
     blocks = BLOCK.findall((ROOT / "docs" / "adding.md").read_text())
-    assert len(blocks) == 14
+    assert len(blocks) == 16
     for path, text in blocks:
         assert not (place / path).exists(), path
         (place / path).write_text(text)
@@ -46,6 +46,7 @@ def test_what_adding_shows_runs(extended):
     name = re.search(r"^Run (\w{12}):", output, re.MULTILINE).group(1)
     assert "Memoryless baseline: nll 0.69315" in output
     assert '"category": "cold"' in call("eval", f"run={name}", "evaluation=cold")
+    assert '"backbone.projection.weight": ' in call("analyze", f"run={name}", "analysis=weight_norms")
     assert "  leaky                    Leaky average: an exponential moving average" in call("list", "models")
 
 
