@@ -12,6 +12,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 
 from seqbench import __version__
+from seqbench.config import plugins
 from seqbench.errors import RunError, UserError, stopped
 
 COMMANDS = {
@@ -21,6 +22,7 @@ COMMANDS = {
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
     "tables": "write the tables of results/tables.yaml from the ledger: [name ...]",
     "plots": "draw the learning curves of the tables' runs: [name ...]",
+    "check": "hold a class against its contract: my_package.Mine hidden_size=8, or model=lstm",
     "bench": "compare speed and memory with the usual alternatives: [name ...]",
     "show": "print every setting and the id of a run, or the record of run=<id>",
     "list": "list the runs, or what there is to choose: [models|tasks|optimizers|...]",
@@ -35,6 +37,7 @@ settings are Hydra overrides:
   seqbench train model=scornn task=copy
   seqbench train -m model=lstm,scornn task=copy,adding seed=0,1,2
   seqbench train --help                 all groups and settings
+  seqbench train plugins=[my_package] model=mine     with code of your own
   eval "$(seqbench -sc install=bash)"   tab completion
 """
 
@@ -63,7 +66,7 @@ def main() -> None:
         print(f"seqbench {name}: {COMMANDS[name]}\n\n{inspect.getdoc(_command(name))}")
         return None
     try:
-        _command(name)(rest)
+        _command(name)(rest if name == "bench" else plugins.take(rest))
     except (UserError, RunError) as error:
         sys.exit(stopped(str(error), 2 if isinstance(error, UserError) else 1))
     except BrokenPipeError:  # `seqbench list | head`
@@ -103,6 +106,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "prepare": ("seqbench.commands.prepare", "prepare"),
         "tables": ("seqbench.commands.tables", "tables"),
         "plots": ("seqbench.commands.tables", "plots"),
+        "check": ("seqbench.commands.check", "check"),
         "bench": ("seqbench.commands.bench", "bench"),
         "show": ("seqbench.commands.show", "show"),
         "list": ("seqbench.commands.list", "list_runs_or_options"),

@@ -5,6 +5,9 @@ Shapes: N targets, C what the head's methods take (z), K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -42,3 +45,29 @@ def check_distribution(head: Head, y_ND: Tensor, n_classes: int) -> None:
 def check_after_step(head: Head) -> None:
     """A head may be told of a step in which it saw nothing."""
     head.after_step(Alone())
+
+
+def checks(make: Callable[..., Head], n_outputs: int = 12) -> dict[str, Callable[[], None]]:
+    """All of the contract by name, for each kind of outputs that the head takes. `make` takes `d_input` and
+    `n_outputs`."""
+    kinds = make(d_input=8, n_outputs=n_outputs).kinds
+    draw = torch.Generator().manual_seed(1)
+    y_ND = torch.randn(5, 8, generator=draw, dtype=torch.float64)
+    reals_NC = torch.randn(5, n_outputs, generator=draw, dtype=torch.float64)
+    targets = {
+        "classes": torch.randint(0, n_outputs, (5,), generator=draw),
+        "reals": reals_NC,
+        "bits": (reals_NC > 0).double(),
+    }
+
+    def head() -> Head:
+        torch.manual_seed(0)
+        return make(d_input=8, n_outputs=n_outputs).double()
+
+    return {
+        **{
+            f"losses of {kind}": partial(lambda kind: check_losses(head(), y_ND, targets[kind]), kind) for kind in kinds
+        },
+        "distribution": lambda: check_distribution(head(), y_ND, n_outputs),
+        "after a step": lambda: check_after_step(head()),
+    }

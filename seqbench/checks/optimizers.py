@@ -101,13 +101,18 @@ def check_its_averages(make: Make) -> None:
         assert torch.equal(parameter, value), "averaged() does not give the trained weights back"
 
 
+def checks(make: Make) -> dict[str, Callable[[], None]]:
+    """All of the contract by name."""
+    return {
+        "descent": lambda: check_it_descends(make),
+        "resuming": lambda: check_it_resumes(make),
+        "parameter groups": lambda: check_its_groups(make),
+        "parameters without a gradient": lambda: check_it_leaves_out_what_has_no_gradient(make),
+        "averages": lambda: check_its_averages(make),
+    }
+
+
 def check_optimizer(make: Make) -> None:
     """All of the contract."""
-    for check in (
-        check_it_descends,
-        check_it_resumes,
-        check_its_groups,
-        check_it_leaves_out_what_has_no_gradient,
-        check_its_averages,
-    ):
-        check(make)
+    for check in checks(make).values():
+        check()

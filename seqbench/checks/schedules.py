@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from seqbench.contracts.schedule import Schedule
 
@@ -18,3 +19,8 @@ def check_schedule(schedule: Schedule, max_steps: int) -> None:
         assert math.isfinite(factor) and factor >= 0, f"the factor at step {step} is {factor}"
     again = {(step, n): schedule(step, HISTORIES[n]) for step, n in reversed(list(factors))}
     assert again == factors, "asked again, the schedule gives other factors"
+
+
+def checks(make: Callable[[], Schedule], max_steps: int) -> dict[str, Callable[[], None]]:
+    """All of the contract by name."""
+    return {"factors": lambda: check_schedule(make(), max_steps)}

@@ -33,6 +33,17 @@ def check_task(make: Make, regrouped: Make | None = None, fresh: bool = False) -
         check_remainder(task, regrouped())
 
 
+def checks(make: Make) -> dict[str, Callable[[], None]]:
+    """By name, what of the contract can be checked without knowing whether training data are new in each epoch."""
+    return {
+        "version": lambda: check_version(make()),
+        "number of batches": lambda: check_number_of_batches(make()),
+        "batch-first tensors": lambda: check_batch_first(make()),
+        "inputs and outputs": lambda: check_inputs_and_outputs(make()),
+        "batches are pure": lambda: check_pure(make),
+    }
+
+
 def check_version(task: Task) -> None:
     """The data have a name and a version that a record can keep."""
     for key in ("name", "version", "data_sha256"):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from seqbench.config.nodes import options
-from seqbench.config.schema import folder
+from seqbench.config.nodes import files
+from seqbench.config.plugins import plugin_of
 
 PACKAGE = Path(__file__).parents[1]
 WIDTH = 110  # of a comment's sentence; docstrings' first lines are no longer
@@ -29,17 +29,18 @@ class Option:
 
 def described(group: str) -> list[Option]:
     """The options of a group, by family and name. The sources are read and not imported, since torch takes seconds."""
-    files = {name: folder() / group / f"{name}.yaml" for name in options(group)}
-    targets = {name: _target(file) for name, file in files.items()}
+    named = files(group)
+    targets = {name: _target(file) for name, file in named.items()}
     n_files = Counter(targets.values())
     entries = []
-    for name, file in files.items():
+    for name, file in named.items():
         target = targets[name]
         source = _source(target)
         if source is None:
             entries.append(Option(name, name.rpartition("/")[0], _comment(file)))
             continue
-        family = "/".join(source.relative_to(PACKAGE).parts[1:-1])
+        plugin = plugin_of(target)
+        family = "/".join(source.relative_to(PACKAGE).parts[1:-1]) if plugin is None else plugin.name
         preset = n_files[target] > 1 and name != source.stem  # a class's own file is named as its module
         entries.append(Option(name, family, _comment(file) if preset else _docstring(source, target)))
     if len({option.family for option in entries}) == 1:  # a family that all share tells nothing
@@ -58,8 +59,11 @@ def _target(file: Path) -> str:
 
 
 def _source(target: str) -> Path | None:
-    """The file that defines a class of this package; None for another's, or for no class."""
+    """The file that a class of this package or of a plugin is named in; None for another's, or for no class."""
     package, *path = target.split(".")
+    plugin = plugin_of(target)
+    if plugin is not None:
+        return plugin.source_of(target.rpartition(".")[0])
     file = PACKAGE.joinpath(*path[:-1]).with_suffix(".py") if package == "seqbench" and len(path) > 1 else None
     return file if file is not None and file.is_file() else None
 

@@ -11,6 +11,7 @@ from typing import Any
 from seqbench.commands.stored import PLACES, read, require_its_config
 from seqbench.config import arguments as command_lines
 from seqbench.config.check import check
+from seqbench.config.plugin_use import checksums_of
 from seqbench.config.schema import Config
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError
@@ -69,7 +70,8 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         "step": step,
         "metrics": metrics,
     }
-    return {**found, **findings.remarks}, findings.lines
+    plugins = checksums_of(config.evaluation)
+    return {**found, **({"plugins": plugins} if plugins else {}), **findings.remarks}, findings.lines
 
 
 def _write_lines(path: Path, numbered: dict[int, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from seqbench.config.arguments import CommandLine, key_of
 from seqbench.config.compat import fill_defaults
 from seqbench.config.compose import compose_run
 from seqbench.config.identity import former_run_id, run_id
+from seqbench.config.plugin_use import require_same_plugins
 from seqbench.config.schema import Config, load
 from seqbench.errors import ConfigError, UserError, did_you_mean
 from seqbench.report.places import Places
@@ -29,6 +31,7 @@ def read(command: str, line: CommandLine, accepted: Sequence[str], always: Seque
     command_config = compose_run(line).config
     folder = find(command_config)
     config = fill_defaults(load(folder / "config.yaml"))
+    require_same_plugins(config, f"run {folder.name}")
     config.run = None
     for key in accepted:
         if key in keys or key in always:
@@ -79,6 +82,21 @@ def find(config: Config) -> Path:
 def records(config: Config) -> list[Path]:
     """The ledger's records whose id begins with `run=<id>`."""
     return sorted(path for path in Places(config).runs.glob("*.json") if path.name.startswith(config.run or " "))
+
+
+def of_other_code(config: Config) -> list[str]:
+    """The runs below `output_dir` whose settings are these and whose plugins were others: had the code not changed,
+    this would be one of them."""
+    runs = []
+    for path in sorted(Path(config.output_dir).glob("*/config.yaml")):
+        try:
+            saved = load(path)
+            same = saved.plugins.keys() == config.plugins.keys() and saved.plugins != config.plugins
+            if same and run_id(replace(saved, plugins=config.plugins)) == run_id(config):
+                runs.append(path.parent.name)
+        except ConfigError:  # a damaged one is none of these
+            continue
+    return runs
 
 
 def unfinished(root: Path) -> list[Path]:

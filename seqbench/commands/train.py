@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from seqbench.commands.same_data import refuse_to_replace, require_its_data
-from seqbench.commands.stored import PLACES, is_of, read
+from seqbench.commands.stored import PLACES, is_of, of_other_code, read
 from seqbench.commands.sweep import sweep
 from seqbench.config import arguments as command_lines
 from seqbench.config.arguments import CommandLine, key_of
@@ -122,6 +122,8 @@ def run(config: Config, isolated: bool) -> dict[str, Any] | None:
         )
     else:
         refuse_to_replace(config)
+        if config.plugins and not run_folder(config).exists() and (runs := of_other_code(config)):
+            print(f"{' and '.join(config.plugins)} changed since {', '.join(runs)}: with this code it is run {name}.")
         record = _run_now(config, isolated)
     if record is not None:
         print(summary(record))

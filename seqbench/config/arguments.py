@@ -10,13 +10,17 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import HydraException
 
 from seqbench.config.complaints import unreadable
-from seqbench.config.schema import PATHS
+from seqbench.config.nodes import plugin_folders
+from seqbench.config.plugins import EXAMPLE, plugin_of
+from seqbench.config.schema import BY_CLASS, PATHS
+from seqbench.config.targets import PLUGGABLE
 from seqbench.errors import ConfigError, did_you_mean
 
 LAUNCHERS = ("basic", "local", "joblib", "slurm", "submitit_local", "submitit_slurm")
@@ -43,10 +47,16 @@ class CommandLine:
     options: dict[str, str] = field(default_factory=dict)
 
     @property
-    def of_hydra(self) -> list[str]:
-        """The settings that say how a sweep runs, and the user's folder of configs as Hydra's setting."""
+    def places(self) -> list[Path]:
+        """The folders of configs besides ours: the user's own, then the plugins'."""
         place = self.options.get("--config-dir")
-        where = [] if place is None else [f"hydra.searchpath=[{quote(f'file://{Path(place).absolute()}')}]"]
+        return [*([] if place is None else [Path(place)]), *plugin_folders()]
+
+    @property
+    def of_hydra(self) -> list[str]:
+        """The settings that say how a sweep runs, and the folders of configs besides ours as Hydra's setting."""
+        places = [quote(f"file://{place.absolute()}") for place in self.places]
+        where = [f"hydra.searchpath=[{','.join(places)}]"] if places else []
         return [*where, *(one for one in self.settings if key_of(one).startswith("hydra"))]
 
     @property
@@ -76,7 +86,22 @@ def read(command: str, arguments: Sequence[str], accepted: Iterable[str] = ("--c
             value = words.pop(0)
         line.options[option] = value
     _check_options(line.options)
+    line.settings = _with_classes(line.settings)
     return line
+
+
+def _with_classes(settings: list[str]) -> list[str]:
+    """`model._target_=<a plugin's class>` without `model=<file>` begins with no settings, not with those of the default
+    model; the class's own may be given with a plus or without."""
+    keys = [key_of(one) for one in settings]
+    for section in PLUGGABLE:
+        targets = [one.partition("=")[2] for one in settings if key_of(one) == f"{section}._target_"]
+        if section in keys or not targets or not all(plugin_of(target) for target in targets[-1].split(",")):
+            continue
+        settings = [
+            f"++{one}" if one.startswith(f"{section}.") else one for one in [f"{section}={BY_CLASS}", *settings]
+        ]
+    return settings
 
 
 def _check_options(options: dict[str, str]) -> None:
@@ -113,6 +138,8 @@ def _setting(word: str) -> str:
     if parts is None or (parts[3] is None and parts[1] != "~"):
         raise unreadable(word)
     prefix, key, value = parts[1] or "", parts[2], parts[3]
+    if key == "plugins":  # what the command line itself has is taken from it before (plugins.py)
+        raise ConfigError(f"plugins is a setting of the command line alone, written as {EXAMPLE}.")
     if key.partition(".")[0].partition("/")[0].partition("@")[0] == "hydra":
         _check_hydras(prefix, key, value or "")
     if value is None:
@@ -158,6 +185,24 @@ def n_jobs(settings: Iterable[str]) -> int:
         if override.is_discrete_sweep() and count <= MOST_JOBS:
             count *= len(_values(override))
     return count
+
+
+def node_of(settings: Sequence[str]) -> dict[str, Any]:
+    """The node that settings such as `channels=[8,8]` and `norm.eps=0.1` describe by themselves, as `read` gives them.
+    Raises `ConfigError` for one that names several values."""
+    node: dict[str, Any] = {}
+    for setting in settings:
+        override = OverridesParser.create().parse_override(setting)
+        if override.is_sweep_override() or override.is_delete():
+            raise ConfigError(f"{setting} is not one value of an argument; arguments are written key=value.")
+        *path, key = override.key_or_group.split(".")
+        inner = node
+        for name in path:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{setting}: {name} has a value of its own already.")
+        inner[key] = override.value()
+    return node
 
 
 def _check_hydras(prefix: str, key: str, value: str) -> None:

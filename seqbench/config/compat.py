@@ -28,11 +28,12 @@ def fill_defaults(config: Config) -> Config:
     of arguments that constructors have since."""
     config.task = current_task(config.task)
     for name in PLUGGABLE:
-        setattr(config, name, _filled(name, getattr(config, name)))
+        setattr(config, name, filled(name, getattr(config, name)))
     return config
 
 
-def _filled(kind: str, node: dict[str, Any]) -> dict[str, Any]:
+def filled(kind: str, node: dict[str, Any]) -> dict[str, Any]:
+    """A node of some kind as this version writes it, and the nodes within it."""
     signature, _ = signature_of(kind, node["_target_"])
     node = current_model(node) if kind == "model" else dict(node)
     node["_target_"] = current_target(stable_target(node["_target_"]))
@@ -40,9 +41,7 @@ def _filled(kind: str, node: dict[str, Any]) -> dict[str, Any]:
     for key, parameter in signature.items():
         if key not in node and key not in KINDS[kind].derived and parameter.default is not parameter.empty:
             node[key] = _node_of(parameter.default) if key in inner else parameter.default
-    return {
-        key: _filled(inner[key], value) if key in inner and is_node(value) else value for key, value in node.items()
-    }
+    return {key: filled(inner[key], value) if key in inner and is_node(value) else value for key, value in node.items()}
 
 
 def default_of(section: str, settings: dict[str, Any], key: str) -> Any:

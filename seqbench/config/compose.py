@@ -10,7 +10,6 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,7 +21,9 @@ from seqbench.config import bounds
 from seqbench.config.arguments import CommandLine
 from seqbench.config.complaints import BY_ACCIDENT, ERRORS, by_accident, explained
 from seqbench.config.identity import run_id
-from seqbench.config.nodes import node_of
+from seqbench.config.nodes import files, groups, node_of, plugin_folders
+from seqbench.config.plugin_use import with_plugins
+from seqbench.config.plugins import EXAMPLE
 from seqbench.config.schema import Config, folder, typed
 from seqbench.config.targets import PLUGGABLE
 from seqbench.errors import ConfigError
@@ -53,9 +54,12 @@ def compose_run(line: CommandLine, sweeps: bool = False) -> Composition:
 
 
 def check_place(line: CommandLine) -> None:
-    """Hold a user's own folder of configs against the bounds of a config."""
-    if "--config-dir" in line.options:
-        bounds.check_folder(Path(line.options["--config-dir"]))
+    """Hold the folders of configs besides ours against the bounds of a config, and their files' names against ours."""
+    for place in line.places:
+        bounds.check_folder(place)
+    if plugin_folders():
+        for group in groups():
+            files(group)
 
 
 def compose_settings(overrides: Sequence[str], sweeps: bool = False, line: Sequence[str] = ()) -> Composition:
@@ -86,9 +90,12 @@ def _initial_run(name: str | None, seed: int) -> str | None:
 
 
 def to_config(node: DictConfig) -> Config:
-    """A composed DictConfig as a typed `Config`, interpolations resolved."""
+    """A composed DictConfig as a typed `Config`, interpolations resolved, its plugins named."""
     OmegaConf.resolve(node)
-    return typed(node)
+    config = typed(node)
+    if config.plugins:
+        raise ConfigError(f"A config file sets plugins, which the command line alone may: {EXAMPLE}.")
+    return with_plugins(config)
 
 
 def _check_hydras(node: DictConfig, overrides: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ MACHINE_SETTINGS = ("nproc", "device", "threads")  # of train
 
 
 def hashed(config: Config, as_written: bool = False) -> dict[str, Any]:
-    """What determines a run's results: every hyperparameter and the seed; no path, device count, kernel or log sink.
+    """What determines a run's results: every hyperparameter, the seed, and the checksums of the plugins that its
+    classes lie in; no path, device count, kernel or log sink.
     `as_written` leaves numbers as the config has them, which is how the first edition hashed them."""
     everything = asdict(config)
     sections = {name: everything[name] for name in IN_HASH}
@@ -35,7 +36,8 @@ def hashed(config: Config, as_written: bool = False) -> dict[str, Any]:
     }
     if config.init is not None:
         canonical_sections["init"] = config.init
-    return first_edition(canonical_sections)
+    identity = first_edition(canonical_sections)
+    return {**identity, "plugins": dict(config.plugins)} if config.plugins else identity
 
 
 def canonical(kind: str, node: Mapping[str, Any], as_written: bool = False) -> dict[str, Any]:

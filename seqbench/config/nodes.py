@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from seqbench.config.plugins import plugins
 from seqbench.config.schema import folder, register
+from seqbench.errors import ConfigError
 
 
 @contextmanager
@@ -29,8 +32,25 @@ def node_of(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
 
 def options(group: str) -> list[str]:
     """The names that `group=` takes, nested ones with their folder."""
-    root = folder() / group
-    return sorted(str(path.relative_to(root).with_suffix("")) for path in root.rglob("*.yaml"))
+    return sorted(files(group))
+
+
+def files(group: str) -> dict[str, Path]:
+    """The files of a group by the names that `group=` takes, those of plugins too. Raises `ConfigError` for a name that
+    two folders have: Hydra would take the first one's."""
+    named: dict[str, Path] = {}
+    for root in (place / group for place in (folder(), *plugin_folders())):
+        for path in sorted(root.rglob("*.yaml")):
+            name = path.relative_to(root).with_suffix("").as_posix()
+            if name in named:
+                raise ConfigError(f"{group}={name} would be {named[name]} or {path}: rename one of them.")
+            named[name] = path
+    return named
+
+
+def plugin_folders() -> list[Path]:
+    """The plugins' folders of configs."""
+    return [place for place in (plugin.conf() for plugin in plugins()) if place is not None]
 
 
 def groups() -> list[str]:

@@ -22,6 +22,7 @@ from seqbench.contracts.ranges import Dropout
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, did_you_mean
 
+BY_CLASS = "class"  # model=class model._target_=my_package.Mine: what a class is given without a file of settings
 SECTIONS = ("network", "train", "log", "checkpoint")  # of the engine's own settings
 PATHS = ("output_dir", "results_dir", "data_dir", "source")
 
@@ -100,11 +101,14 @@ class Config:
     run: str | None = None
     split: str = "test"
     experiment: str | None = None  # informational: the experiment file chosen
+    plugins: dict[str, str] = field(default_factory=dict)  # those that targets lie in, with their checksums
 
 
 def register() -> None:
-    """Put the schema where Hydra finds it."""
+    """Put the schema where Hydra finds it, and for each section the option without a setting."""
     ConfigStore.instance().store(name="schema", node=Config)
+    for section in PLUGGABLE:
+        ConfigStore.instance().store(group=section, name=BY_CLASS, node={})
 
 
 def folder() -> Path:

@@ -1,8 +1,8 @@
 """Pluggable nodes of a config: `_target_` and every argument, compared with the constructor's signature.
 
-A target is a class of its kind's base in its kind's package. Where it lies is checked before anything is imported, so a
-config that comes from someone else executes nothing. Nothing in this file imports torch; the checks import the classes
-that they check.
+A target is a class of its kind's base, in its kind's package or in a plugin. Where it lies is checked before anything is
+imported, so a config that comes from someone else executes nothing. Nothing in this file imports torch; the checks
+import the classes that they check.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from seqbench.config.compat_tasks import LANGUAGE_MODELING, former_corpus
+from seqbench.config.plugin_class import NoSuchTarget, load_class
+from seqbench.config.plugins import Plugin, how_to_allow, plugin_of
 from seqbench.config.values import fault
 from seqbench.contracts.ranges import AtLeast
 from seqbench.errors import ConfigError, did_you_mean
@@ -114,9 +116,12 @@ def _check_arguments(kind: str, path: str, node: dict[str, Any]) -> None:
 
 def kind_of(hint: Any) -> str:
     """The kind of node that a constructor's hint `Callable[..., Base]` marks: the one of that base."""
-    base = get_args(hint)[-1]
-    path = f"{base.__module__}.{base.__qualname__}"
-    return next(name for name, kind in KINDS.items() if path in kind.bases)
+    base = (get_args(hint) or (None,))[-1]
+    path = f"{base.__module__}.{base.__qualname__}" if inspect.isclass(base) else str(base)
+    for name, kind in KINDS.items():
+        if path in kind.bases:
+            return name
+    raise ConfigError(f"The hint {hint} marks an argument as a node, and {path} is the base class of no kind.")
 
 
 def nested(kind: str, target: str, path: str = "") -> dict[str, str]:
@@ -128,7 +133,10 @@ def nested(kind: str, target: str, path: str = "") -> dict[str, str]:
 def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, inspect.Parameter], dict[str, Any]]:
     """Parameters and type hints of a target's constructor."""
     cls = class_at(kind, target, path)
-    hints = get_type_hints(cls.__init__, include_extras=True)
+    try:
+        hints = get_type_hints(cls.__init__, include_extras=True)
+    except (NameError, TypeError) as error:  # of what is imported for a type checker alone
+        raise ConfigError(f"{path or kind}: the type hints of {cls.__name__} cannot be read: {error}.") from error
     if kind == "optimizer" and cls.__module__.startswith("torch."):  # whose hints say no ranges
         rate = hints.get("lr")
         hints |= {"lr": Annotated[rate, AtLeast(0)]} if rate else {}
@@ -137,44 +145,53 @@ def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, insp
 
 def class_at(kind: str, target: Any, path: str = "") -> type:
     """The class that a target of some kind names; `path` is the node's place in the config. Raises `ConfigError`,
-    before anything is imported, for one that does not lie in the kind's packages."""
+    before anything is imported, for one that lies neither in the kind's packages nor in a plugin."""
     path = path or kind
     try:
-        return _class_at(kind, target)
-    except TypeError:  # an unhashable target
-        raise ConfigError(f"{path}._target_ names a class, not {target!r}.") from None
-    except _NoSuchTarget as error:
+        _check_name(target)
+        plugin = plugin_of(target)
+        return _class_at(kind, target) if plugin is None else _class_of_plugin(plugin, kind, target)
+    except NoSuchTarget as error:
         raise ConfigError(f"{path}._target_ {error}.") from None
-
-
-class _NoSuchTarget(Exception):
-    """The end of a sentence that begins with the place of a target."""
 
 
 @functools.cache
 def _class_at(kind: str, target: str) -> type:
     packages = KINDS[kind].packages
-    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
-        raise _NoSuchTarget(f"names a class, not {target!r}")
     module, _, name = current_target(target).rpartition(".")
     if not any(module == package or module.startswith(f"{package}.") for package in packages):
-        raise _NoSuchTarget(f"must lie in {' or '.join(packages)}, not {target!r}")
+        raise NoSuchTarget(f"must lie in {' or '.join(packages)}, not {target!r}{how_to_allow(target)}")
     if module.startswith("seqbench."):
         file = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
         if not file.is_file():
-            raise _NoSuchTarget(f"names {target}, and there is no module {module}")
+            raise NoSuchTarget(f"names {target}, and there is no module {module}")
     elif module not in packages:  # of torch.optim, what it exports itself
-        raise _NoSuchTarget(f"names {target}, which {' or '.join(packages)} does not export")
+        raise NoSuchTarget(f"names {target}, which {' or '.join(packages)} does not export")
     value = getattr(importlib.import_module(module), name, None)
     if not inspect.isclass(value) or not value.__module__.startswith(module):
-        raise _NoSuchTarget(f"names {target}, and {module} has no class {name}")
+        raise NoSuchTarget(f"names {target}, and {module} has no class {name}")
     if name in UNUSABLE:
-        raise _NoSuchTarget(f"names {target}, {UNUSABLE[name]}")
+        raise NoSuchTarget(f"names {target}, {UNUSABLE[name]}")
+    _check_base(kind, target, value)
+    return value
+
+
+def _class_of_plugin(plugin: Plugin, kind: str, target: str) -> type:
+    value = load_class(plugin, target)
+    _check_base(kind, target, value)
+    return value
+
+
+def _check_name(target: Any) -> None:
+    if not isinstance(target, str) or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", target):
+        raise NoSuchTarget(f"names a class, not {target!r}")
+
+
+def _check_base(kind: str, target: str, value: type) -> None:
     bases = tuple(_load(base) for base in KINDS[kind].bases)
     if not issubclass(value, bases) or value in bases:
         article = "an" if kind[0] in "aeiou" else "a"
-        raise _NoSuchTarget(f"names {target}, which is not {article} {kind}")
-    return value
+        raise NoSuchTarget(f"names {target}, which is not {article} {kind}")
 
 
 def _load(path: str) -> type:

@@ -17,6 +17,7 @@ import torch
 
 from seqbench import __version__
 from seqbench.config.identity import hashed, run_id
+from seqbench.config.plugins import versions_of
 from seqbench.config.schema import Config
 from seqbench.contracts.learner import count_parameters
 from seqbench.data.files.atomic import write_whole
@@ -53,7 +54,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "precision": config.train.precision,
         "deterministic": config.train.deterministic,
         "device": device_name(run.world),
-        "versions": versions(),
+        "versions": {**versions(), **versions_of(config.plugins)},
         **commit(),
         "task_version": run.task.version,
         "curve": {"steps": state.history_steps, run.task.selection: state.history},

@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seqbench.config.plugin_use import require_same_plugins
 from seqbench.config.schema import Config, load, save
 from seqbench.engine.assemble import assemble_task
 from seqbench.engine.distributed import World, check_device, check_rows, lost_peer, n_cores, worker_command
@@ -36,6 +37,7 @@ def main(path: Path, while_stdin: bool = False) -> None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     config = load(path)
     try:
+        require_same_plugins(config, "this run")
         world = World(config.train)
         train(config, world)
     except (UserError, RunError) as error:

@@ -47,9 +47,10 @@ def belongs(record: Record, config: dict[str, Any]) -> bool:
     Both configs are sections (`model`, `train`) of settings (`lr`), and every setting that the record has must be
     there with the same value. One that only `config` has came to the project later and must have its default, which
     keeps old results. That holds for nodes within a section, such as an encoder, too; any other value is compared
-    whole, so `optimizer.groups` with a group more is another setting.
+    whole, so `optimizer.groups` with a group more is another setting. Code of a plugin is compared first: that of
+    another version may have other arguments.
     """
-    if ("init" in record.config) != ("init" in config):
+    if ("init" in record.config) != ("init" in config) or record.config.get("plugins") != config.get("plugins"):
         return False
     current = json.loads(json.dumps(config))  # tuples and int keys as the record's file holds them
     for section, settings in record.config.items():

@@ -1,0 +1,35 @@
+"""The contract of a norm as checks. Each takes a norm of 6 features in float64 and raises `AssertionError`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from seqbench.contracts.norm import Norm
+
+D = 6
+
+
+def check_shape(norm: Norm, x_BTD: Tensor) -> None:
+    """Whatever stands before the features stays as it is."""
+    for x in (x_BTD, x_BTD[0], x_BTD[0, 0]):
+        assert norm(x).shape == x.shape, f"{tuple(x.shape)} becomes {tuple(norm(x).shape)}"
+
+
+def check_positions(norm: Norm, x_BTD: Tensor) -> None:
+    """No position depends on another one, nor on another row."""
+    y_BTD = norm(x_BTD)
+    for row, step in ((0, 0), (1, 3), (2, 6)):
+        alone_D = norm(x_BTD[row : row + 1, step : step + 1])[0, 0]
+        torch.testing.assert_close(alone_D, y_BTD[row, step], rtol=1e-9, atol=1e-10)
+
+
+def checks(make: Callable[..., Norm]) -> dict[str, Callable[[], None]]:
+    """All of the contract by name. `make` takes `d_input`."""
+    x_BTD = torch.randn(3, 7, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return {
+        "shape": lambda: check_shape(make(d_input=D).double(), x_BTD),
+        "independent positions": lambda: check_positions(make(d_input=D).double(), x_BTD),
+    }
