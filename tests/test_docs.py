@@ -50,6 +50,21 @@ def test_what_adding_shows_runs(extended):
     assert "  leaky                    Leaky average: an exponential moving average" in call("list", "models")
 
 
+def test_what_plugin_shows_runs(seqbench, tmp_path):
+    text = (ROOT / "docs" / "plugin.md").read_text()
+    blocks = BLOCK.findall(text)
+    assert len(blocks) == 2
+    for path, content in blocks:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(content)
+    commands = re.findall(r"^ +seqbench (.*my_package.*)$", text, re.MULTILINE)
+    assert len(commands) == 4
+    for command in commands:
+        small = ["task.delay=5", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "train.max_steps=2"]
+        code, _, errors = seqbench(*command.split(), *(small if command.startswith("train") else []))
+        assert code == 0, errors
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#]+)\)", page.read_text())

@@ -11,7 +11,9 @@ import hydra
 from seqbench.cli import COMMANDS
 from seqbench.commands.list import plurals
 from seqbench.config import schema as configs
+from seqbench.config.arguments import CommandLine
 from seqbench.config.nodes import options
+from seqbench.config.plugins import take
 from seqbench.errors import UserError, stopped
 from seqbench.report.declaration import read_declaration
 from seqbench.report.places import Places
@@ -26,17 +28,25 @@ def complete(arguments: list[str]) -> None:
         sys.exit(stopped(f"-sc takes install=<shell> or uninstall=<shell>, of {', '.join(SHELLS)}.", 2))
     line = os.environ.get("COMP_LINE", "")
     if arguments[1].startswith("query="):
-        words = line.split(" ")
+        words = _with_plugins(line.split(" "))
         candidates = _candidates(words[1:])
         if candidates is not None:
             print("\n".join(name for name in candidates if name.startswith(words[-1] if len(words) > 1 else "")))
             return
-        cut = " ".join([words[0], *words[2:]])
+        cut = " ".join([words[0], *CommandLine().of_hydra, *words[2:]])  # with where the plugins' files are
         os.environ["COMP_POINT"] = str(int(os.environ.get("COMP_POINT", len(line))) - (len(line) - len(cut)))
         os.environ["COMP_LINE"] = cut
     configs.register()
     sys.argv = ["seqbench", *arguments]
     hydra.main(config_path=str(configs.folder()), config_name="config", version_base="1.3")(lambda config: None)()
+
+
+def _with_plugins(words: list[str]) -> list[str]:
+    """The words without those whole ones that name plugins, which are plugins then."""
+    try:
+        return [*take(words[:-1]), words[-1]]
+    except UserError:  # a package that is not there completes nothing
+        return words
 
 
 def _candidates(words: list[str]) -> list[str] | None:

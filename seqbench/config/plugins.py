@@ -161,7 +161,8 @@ def _find(name: str) -> Plugin | None:
     if spec is None:
         return None
     folders = tuple(Path(place) for place in spec.submodule_search_locations or ())
-    places = folders or ((Path(spec.origin),) if (spec.origin or "").endswith(".py") else ())
+    file = spec.origin or ""
+    places = folders or ((Path(file),) if file.endswith(".py") else ())
     plugin = Plugin(name, tuple(place.absolute() for place in places if place.exists()))
     return plugin if plugin.sources() else None
 

@@ -1,7 +1,7 @@
 """Pluggable nodes of a config: `_target_` and every argument, compared with the constructor's signature.
 
-A target is a class of its kind's base, in its kind's package or in a plugin. Where it lies is checked before anything is
-imported, so a config that comes from someone else executes nothing. Nothing in this file imports torch; the checks
+A target is a class of its kind's base, in its kind's package or in a plugin. Where it lies is checked before anything
+is imported, so a config that comes from someone else executes nothing. Nothing in this file imports torch; the checks
 import the classes that they check.
 """
 

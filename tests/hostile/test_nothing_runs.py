@@ -100,6 +100,11 @@ FILES = [
     ),
     (
         "experiment/evil.yaml",
+        f"{GLOBAL}model: {{_target_: evil.Model}}\nplugins: {{evil: abc}}",
+        "A config file sets plugins, which the command line alone may: plugins=[my_package].",
+    ),
+    (
+        "experiment/evil.yaml",
         f"{GLOBAL}run: abc",
         "A config file sets run, which is a setting of the command line alone: run=<id>.",
     ),
@@ -162,7 +167,14 @@ SECTIONS = [
     (
         "evaluation",
         {"_target_": "evil.Evaluation"},
-        "evaluation._target_ must lie in seqbench.evaluation, not 'evil.Evaluation'.",
+        "evaluation._target_ must lie in seqbench.evaluation, not 'evil.Evaluation'; if you trust that package, "
+        "plugins=[evil] allows it.",
+    ),
+    (
+        "model",
+        {"_target_": "evil.Model"},
+        "model._target_ must lie in seqbench.models, not 'evil.Model'; if you trust that package, plugins=[evil] "
+        "allows it.",
     ),
 ]
 
@@ -173,7 +185,7 @@ def test_a_saved_run(seqbench, run_folder, tmp_path, command, section, node, sen
     """`python -m` has the folder it is called in on its path: a module there must not be imported."""
     (tmp_path / "evil.py").write_text("import os\nos.mkdir('marker')\n")
     path = run_folder / "config.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {section: node}))
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {section: node, "plugins": {"evil": "0"}}))
     (run_folder / "record.json").unlink()
     before = left(tmp_path)
     arguments = [] if command == "list" else [f"run={run_folder.name}"]
