@@ -86,7 +86,7 @@ def _initial_run(name: str | None, seed: int) -> str | None:
         return name
     if "/" not in name:
         raise ConfigError(f"init is a run's id, all twelve digits of it, or the name of an experiment, not {name!r}.")
-    return run_id(compose_settings([f"experiment={name}", f"seed={seed}"]).config)
+    return run_id(compose_settings([*CommandLine().of_hydra, f"experiment={name}", f"seed={seed}"]).config)
 
 
 def to_config(node: DictConfig) -> Config:
