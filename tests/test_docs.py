@@ -16,7 +16,9 @@ from seqbench.config.nodes import options
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```\w+\n# (\S+)\n(.*?)```", re.DOTALL)
-CHOICES = re.compile(r"\b(model|embedding|head|optimizer|schedule|task|evaluation|analysis|experiment|log)=([a-z]\w+(?:/\w+)?)")
+CHOICES = re.compile(
+    r"\b(model|embedding|head|optimizer|schedule|task|evaluation|analysis|experiment|log)=([a-z]\w+(?:/\w+)?)"
+)
 
 
 @pytest.fixture(scope="module")
