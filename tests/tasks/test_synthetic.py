@@ -1,12 +1,15 @@
 """Copy and adding: the layouts of the papers, and batches as pure functions of their index."""
 
+import functools
 import math
 
 import pytest
 import torch
 
+from seqbench.tasks.synthetic import counted
 from seqbench.tasks.synthetic.adding import Adding
 from seqbench.tasks.synthetic.copy import Copy
+from seqbench.tasks.synthetic.delayed_xor import DelayedXOR
 
 K, DELAY = 10, 30
 LAYOUT = {  # zeros after the symbols, then the rest of the input
@@ -77,3 +80,30 @@ def test_symbols_are_uniform():
     counts = torch.bincount(symbols.flatten(), minlength=9)[1:].double()
     # chi-squared with 7 degrees of freedom: 24.3 has probability 0.001
     assert ((counts - 10_000) ** 2 / 10_000).sum() < 24.3
+
+
+HUGE = 100_000_000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(Copy, 10, n_copied=HUGE),
+        functools.partial(Copy, HUGE),
+        functools.partial(Copy, 10, fresh=True, batch_size=HUGE),
+        functools.partial(Copy, 10, eval_batch_size=HUGE, valid_size=HUGE),
+        functools.partial(Adding, HUGE),
+        functools.partial(DelayedXOR, 5, length=HUGE),
+    ],
+    ids=["n_copied", "delay", "batch_size", "eval_batch_size", "adding", "delayed_xor"],
+)
+def test_a_batch_that_cannot_fit_is_refused_before_it_is_made(make, monkeypatch):
+    monkeypatch.setattr(counted, "memory", lambda: 2**34, raising=False)
+    with pytest.raises(MemoryError):
+        make()
+
+
+def test_a_batch_size_beyond_the_split_needs_no_room(monkeypatch):
+    monkeypatch.setattr(counted, "memory", lambda: 2**20, raising=False)
+    task = Copy(10, batch_size=HUGE, eval_batch_size=HUGE, train_size=50, valid_size=20, test_size=20)
+    assert task.batch("train", 0).size == 50

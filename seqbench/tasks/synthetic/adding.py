@@ -26,19 +26,14 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
-from seqbench.contracts.task import Task
-from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import score
-from seqbench.tasks.synthetic.counted import draws, rows
+from seqbench.tasks.synthetic.counted import Counted
 
 VARIANTS = ("urnn", "scornn", "tcn")
 
 
-class Adding(Task):
-    """Batches of inputs (B, length, 2), targets (B, length, 1) and a mask that scores the last step alone.
-
-    `fresh`, `train_size` and `data_seed` as in the copy task.
-    """
+class Adding(Counted):
+    """Batches of inputs (B, length, 2), targets (B, length, 1) and a mask that scores the last step alone."""
 
     selection = "mse"
 
@@ -54,26 +49,20 @@ class Adding(Task):
         fresh: bool = False,
         data_seed: int = 0,
     ):
-        check_data_seed(data_seed)
         if variant not in VARIANTS:
             raise ValueError(f"task.variant is one of {', '.join(VARIANTS)}, not {variant!r}")
         if length < 4:
             raise ValueError("task.length is at least 4")
-        self.length, self.variant = length, variant
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
-        self.fresh, self.data_seed = fresh, data_seed
+        super().__init__(length, batch_size, eval_batch_size, train_size, valid_size, test_size, fresh, data_seed)
+        self.variant = variant
         self.inputs, self.outputs = Inputs(n_features=2), Outputs("reals", 1)
         self.version = {"name": "adding", "version": 1, "data_sha256": None}
         self.baseline = {"mse": 1 / 6}
 
-    def n_batches(self, split: str) -> int:
-        return -(-self.sizes[split] // (self.batch_size if split == "train" else self.eval_batch_size))
-
     def batch(self, split: str, index: int) -> Batch:
-        first, n_rows = rows(self, split, index)
         # 53 random bits to doubles in [0, 1), as NumPy's own generators do
-        uniform = (draws(self.data_seed, split, first, n_rows, self.length + 2) >> np.uint64(11)) * 2.0**-53
+        uniform = (self.draws(split, index, self.length + 2) >> np.uint64(11)) * 2.0**-53
+        n_rows = len(uniform)
         numbers_BT, place_B2 = uniform[:, : self.length], uniform[:, self.length :]
         flagged_B2 = self._positions(place_B2)
         row_B1 = np.arange(n_rows)[:, None]

@@ -23,22 +23,15 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
-from seqbench.contracts.task import Task
-from seqbench.data.random_bits import check_data_seed
 from seqbench.evaluation.scoring import score_classes
-from seqbench.tasks.synthetic.counted import draws, rows
+from seqbench.tasks.synthetic.counted import Counted
 
 N_SYMBOLS, MARKER = 8, 9
 VARIANTS = ("urnn", "exprnn", "tcn", "s4")
 
 
-class Copy(Task):
-    """Batches of inputs (B, delay + 2K) and targets of that shape.
-
-    With `fresh` false, `train_size` sequences are drawn once and read in order, epoch after epoch, as in the papers;
-    with `fresh` true every training batch is new, and `train_size` only says how long an "epoch" is. `data_seed` fixes
-    the data whatever the run's seed.
-    """
+class Copy(Counted):
+    """Batches of inputs (B, delay + 2K) and targets of that shape."""
 
     def __init__(
         self,
@@ -53,38 +46,32 @@ class Copy(Task):
         fresh: bool = False,
         data_seed: int = 0,
     ):
-        check_data_seed(data_seed)
         if variant not in VARIANTS:
             raise ValueError(f"task.variant is one of {', '.join(VARIANTS)}, not {variant!r}")
         if delay < 1 or n_copied < 1:
             raise ValueError("task.delay and task.n_copied are at least 1")
+        super().__init__(
+            delay + 2 * n_copied, batch_size, eval_batch_size, train_size, valid_size, test_size, fresh, data_seed
+        )
         self.delay, self.n_copied, self.variant = delay, n_copied, variant
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
-        self.fresh, self.data_seed = fresh, data_seed
         raw = variant == "tcn"
         self.inputs = Inputs(n_features=1) if raw else Inputs(n_tokens=10)
         self.outputs = Outputs("classes", 10 if raw else 9)
         self.version = {"name": "copy", "version": 1, "data_sha256": None}
-        scored = n_copied if variant == "s4" else delay + 2 * n_copied
+        scored = n_copied if variant == "s4" else self.length
         self.baseline = {"nll": n_copied * math.log(N_SYMBOLS) / scored}
 
-    def n_batches(self, split: str) -> int:
-        return math.ceil(self.sizes[split] / (self.batch_size if split == "train" else self.eval_batch_size))
-
     def batch(self, split: str, index: int) -> Batch:
-        first, n_rows = rows(self, split, index)
-        symbols_BK = torch.from_numpy(1 + (draws(self.data_seed, split, first, n_rows, self.n_copied) % 8).astype("i8"))
-        length = self.delay + 2 * self.n_copied
-        targets_BT = torch.zeros(n_rows, length, dtype=torch.long)
+        symbols_BK = torch.from_numpy(1 + (self.draws(split, index, self.n_copied) % 8).astype("i8"))
+        targets_BT = torch.zeros(len(symbols_BK), self.length, dtype=torch.long)
         targets_BT[:, -self.n_copied :] = symbols_BK
         inputs_BT = torch.zeros_like(targets_BT)
         inputs_BT[:, : self.n_copied] = symbols_BK
         marker = self.n_copied + self.delay - (1 if self.variant in ("urnn", "tcn") else 0)
-        inputs_BT[:, marker : length if self.variant in ("tcn", "s4") else marker + 1] = MARKER
+        inputs_BT[:, marker : self.length if self.variant in ("tcn", "s4") else marker + 1] = MARKER
         valid_BT = None
         if self.variant == "s4":
-            valid_BT = torch.zeros(n_rows, length, dtype=torch.bool)
+            valid_BT = torch.zeros_like(targets_BT, dtype=torch.bool)
             valid_BT[:, -self.n_copied :] = True
         inputs = inputs_BT.unsqueeze(-1).float() if self.variant == "tcn" else inputs_BT
         return Batch(inputs, targets_BT, valid_BT)

@@ -19,15 +19,13 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
-from seqbench.contracts.task import Sums, Task
-from seqbench.data.random_bits import check_data_seed
+from seqbench.contracts.task import Sums
 from seqbench.evaluation.scoring import score_classes
-from seqbench.tasks.synthetic.counted import draws, rows
+from seqbench.tasks.synthetic.counted import Counted
 
 
-class DelayedXOR(Task):
-    """Batches of bits (B, length) as tokens, and targets of that shape; `fresh`, `train_size` and `data_seed` as in the
-    copy task."""
+class DelayedXOR(Counted):
+    """Batches of bits (B, length) as tokens, and targets of that shape."""
 
     def __init__(
         self,
@@ -41,23 +39,16 @@ class DelayedXOR(Task):
         fresh: bool = False,
         data_seed: int = 0,
     ):
-        check_data_seed(data_seed)
         if length < delay + 2:
             raise ValueError(f"length is at least delay + 2 = {delay + 2}, not {length}: no target would be scored")
-        self.delay, self.length = delay, length
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
-        self.fresh, self.data_seed = fresh, data_seed
+        super().__init__(length, batch_size, eval_batch_size, train_size, valid_size, test_size, fresh, data_seed)
+        self.delay = delay
         self.inputs, self.outputs = Inputs(n_tokens=2), Outputs("classes", 2)
         self.version = {"name": "delayed_xor", "version": 1, "data_sha256": None}
         self.baseline = {"nll": math.log(2)}
 
-    def n_batches(self, split: str) -> int:
-        return math.ceil(self.sizes[split] / (self.batch_size if split == "train" else self.eval_batch_size))
-
     def batch(self, split: str, index: int) -> Batch:
-        first, n_rows = rows(self, split, index)
-        bits_BT = torch.from_numpy((draws(self.data_seed, split, first, n_rows, self.length) % 2).astype("i8"))
+        bits_BT = torch.from_numpy((self.draws(split, index, self.length) % 2).astype("i8"))
         skipped = self.delay + 1
         targets_BT = torch.zeros_like(bits_BT)
         targets_BT[:, skipped:] = bits_BT[:, 1 : self.length - self.delay] ^ bits_BT[:, : self.length - skipped]
