@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seqbench.config.identity import run_id
 from seqbench.config.schema import Config
 from seqbench.config.targets import class_at
 from seqbench.contracts.task_version import same_data
@@ -20,12 +19,14 @@ from seqbench.report.record import read_content
 def require_its_data(config: Config, record: dict[str, Any]) -> None:
     """Raise `UserError` where the data that a finished run would be trained on now are others than its own, or where
     the ledger's record of it is of other data. Data that are not on this machine contradict nothing."""
+    from seqbench.engine.run import run_folder
+
     version = _version(config, at_hand=True)
     if version is not None and not same_data(record["task_version"], version):
         difference = _difference(record["task_version"], version)
         raise UserError(
-            f"Run {run_id(config)} has finished, on other data than these ({difference}): name the folder of its own "
-            "as data_dir=<folder>, or train it on these with force=true and another results_dir=<folder>."
+            f"Run {run_folder(config).name} has finished, on other data than these ({difference}): name the folder of "
+            "its own as data_dir=<folder>, or train it on these with force=true and another results_dir=<folder>."
         )
     _refuse_to_replace(config, record["task_version"])
 
@@ -61,7 +62,9 @@ def _recorded(config: Config) -> dict[str, Any] | None:
 
 
 def _path(config: Config) -> Path:
-    return Places(config).record(run_id(config))
+    from seqbench.engine.run import run_folder
+
+    return Places(config).record(run_folder(config).name)  # which an older id may name
 
 
 def _version(config: Config, at_hand: bool) -> dict[str, Any] | None:

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from said import one_sentence
 
+from seqbench.config.compose import composed
+from seqbench.config.identity import former_run_id, run_id
+
 WORDS = ["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"]
 SMALL = [
     *("task=multi30k_ende", "model=rnn_attention", "model@model.encoder=gru", "model@model.decoder=gru"),
@@ -94,3 +97,20 @@ def test_a_record_of_other_data_is_not_replaced(trained, texts, tmp_path):
     assert code == 0 and "has finished" in said
     assert call(f"source={texts}/A", "data_dir=dA", "force=true")[0] == 0  # its own data again: replaced
     assert json.loads(path.read_text())["metrics"] == json.loads(before)["metrics"]
+
+
+def test_a_record_under_a_former_id_is_not_replaced(seqbench, texts, tmp_path):
+    settings = [*SMALL, "optimizer.lr=1", "task=multi30k_ende"]
+    former = former_run_id(composed(settings))
+    assert former != run_id(composed(settings))
+    (tmp_path / "outputs" / former).mkdir(parents=True)  # begun by the first edition
+    code, _, errors = seqbench("train", *settings, f"source={texts}/A", "data_dir=dA")
+    assert code == 0, errors
+    path = tmp_path / "results" / "runs" / f"{former}.json"
+    before = path.read_bytes()
+    code, _, errors = seqbench("train", *settings, f"source={texts}/B", "data_dir=dB", "force=true")
+    assert code == 2
+    assert one_sentence(errors).startswith(f"results/runs/{former}.json is the record of this run on other data (data_")
+    code, _, errors = seqbench("train", *settings, "data_dir=dB")
+    assert code == 2 and one_sentence(errors).startswith(f"Run {former} has finished, on other data than these (data_")
+    assert path.read_bytes() == before
