@@ -39,7 +39,9 @@ def data_folder(config: Config) -> Path:
 
 def assemble_task(config: Config) -> Task:
     """The task, its data prepared."""
-    return instantiate("task", config.task, data_dir=data_folder(config), source=config.source)
+    reads_data = "data_dir" in inspect.signature(class_at("task", config.task["_target_"])).parameters
+    place = {"data_dir": data_folder(config)} if reads_data else {}
+    return instantiate("task", config.task, source=config.source, **place)
 
 
 def assemble_learner(config: Config, task: Task, peers: Peers | None = None) -> Learner:

@@ -1,6 +1,5 @@
 """What a command line may hold: paths of any spelling, settings, and the options of a list."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from said import left, one_sentence
 from seqbench.config.arguments import quote, read
 from seqbench.config.compose import composed
 from seqbench.config.schema import PATHS
+from seqbench.engine.assemble import assemble_task, data_folder
 from seqbench.errors import ConfigError
 
 SMALL = [*small_run.SMALL, "train.max_steps=1"]
@@ -78,14 +78,19 @@ def test_a_folder_of_configs_of_such_a_name_in_a_sweep(seqbench, tmp_path):
     assert sorted((config["seed"], config["log"]["every"]) for config in configs) == [(1, 7), (2, 7)]
 
 
-def test_no_home_folder(seqbench_in, tmp_path):
-    """A container's user may have no entry in passwd."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be another user")
-    from seqbench.engine.assemble import data_folder
+def test_no_home_folder(monkeypatch):
+    """A container's user may have no entry in passwd. Only a task that reads data asks for the folder."""
 
-    config = composed(["data_dir=/x"])
-    assert data_folder(config) == Path("/x")
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    for name in ("SEQBENCH_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert data_folder(composed(["data_dir=/x"])) == Path("/x")
+    assert assemble_task(composed(["task=copy"])).version["name"] == "copy"
+    with pytest.raises(ConfigError, match="There is no home folder to keep data in; name a folder as data_dir="):
+        assemble_task(composed(["task=ptb_char"]))
 
 
 LINES = [
