@@ -38,7 +38,15 @@ def evaluate(arguments: list[str]) -> None:
     config.train.nproc = 1
     check(config)
     places = Places(config)
-    found, lines = _measured(config, folder, config.split)
+    from seqbench.engine.room import too_large
+
+    try:
+        found, lines = _measured(config, folder, config.split)
+    except (MemoryError, RuntimeError, ValueError) as error:
+        refusal = too_large(error, config)
+        if refusal is not None:
+            raise refusal from error
+        raise
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     for name, numbered in lines.items():
         _write_lines(folder / f"{name}.{config.split}.txt", numbered)
@@ -56,7 +64,8 @@ def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any],
         raise ConfigError(
             f"evaluation={evaluation.category} is for split={' or '.join(evaluation.splits)}, not {split}."
         )
-    Places(config).require_writable()  # or the scores might have nowhere to go
+    if name_of(config.evaluation) != PLAIN:
+        Places(config).require_writable()  # or the scores might have nowhere to go
     with run.optimizer.averaged():
         metrics, findings = measure(run, split)
     worst = next((name for name, value in metrics.items() if not math.isfinite(value)), None)

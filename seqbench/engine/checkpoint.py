@@ -150,8 +150,7 @@ class Checkpoints:
         """The checkpoint with the best selection metric on valid."""
         paths = sorted(self.folder.glob("best-*.pt"))
         if not paths:
-            remedy = "force=true trains the run again" if self._steps() else "train the run first"
-            raise UserError(f"There is no best checkpoint in {self.folder}; {remedy}.")
+            raise UserError(f"There is no best checkpoint in {self.folder}; {self.remedy()}.")
         return self._read_one("The best checkpoint", paths[-1])
 
     def load_selected(self, select: str) -> dict[str, Any] | None:
@@ -176,6 +175,12 @@ class Checkpoints:
         """(step, weights) of every checkpoint, in order."""
         for path in self._steps():
             yield int(NAME.fullmatch(path.name)[2]), self._read_one("A checkpoint", path)["network"]  # type: ignore[index]
+
+    def remedy(self) -> str:
+        """How to come by a checkpoint that is missing: a finished run is not trained again unless it is forced."""
+        if self._steps() or (self.folder.parent / "record.json").exists():
+            return "force=true trains the run again"
+        return f"seqbench train run={self.folder.parent.name} makes one"
 
     def _steps(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("step-*.pt") if NAME.fullmatch(path.name))

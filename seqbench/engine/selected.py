@@ -23,7 +23,7 @@ def selected_run(config: Config, folder: Path) -> tuple[Run, int]:
     if payload is None:
         payload = run.checkpoints.load_last()
         if payload is None:
-            raise UserError(f"There is no checkpoint in {folder}; seqbench train run={folder.name} makes one.")
+            raise UserError(f"There is no checkpoint in {folder}; {run.checkpoints.remedy()}.")
         run.optimizer.load_state_dict(payload["optimizer"])  # it may hold averages; a selected one's weights are these
     require_same_data(run, payload)
     run.learner.load_state_dict(payload["network"])
