@@ -66,8 +66,8 @@ def _of_a_name(text: str, overrides: Sequence[str]) -> ConfigError | None:
         return _missing_option(missing.group(1))
     if missing := re.search(r"(?:In '(.+?)': )?Could not override '([\w./@-]+)'", text):
         return _no_setting(missing.group(2), overrides)
-    if missing := re.search(r"Key '([\w-]+)' (?:is )?not in (?:struct|'(\w+)')", text):
-        full = re.search(r"full_key: ([\w.-]+)", text)
+    if missing := re.search(r"Key '([\w./@-]+)' (?:is )?not in (?:struct|'(\w+)')", text):
+        full = re.search(r"full_key: ([\w./@-]+)", text)
         return _no_setting(full.group(1) if full else missing.group(1), overrides)
     if missing := re.search(r"Could not delete from config\. '?([\w./@-]+)'? does not exist", text):
         return _no_setting(missing.group(1), overrides)
@@ -78,7 +78,7 @@ def _of_a_name(text: str, overrides: Sequence[str]) -> ConfigError | None:
 
 def _of_a_value(text: str, overrides: Sequence[str]) -> ConfigError | None:
     """The sentence where a setting cannot have its value."""
-    full = re.search(r"full_key: ([\w.-]+)", text)
+    full = re.search(r"full_key: ([\w./@-]+)", text)
     path = full.group(1) if full else "A setting"
     if "Cannot convert 'DictConfig' to string" in text and path == "experiment":
         return ConfigError("An experiment's file begins with the line `# @package _global_`, and this one does not.")
