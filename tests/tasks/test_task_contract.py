@@ -29,12 +29,14 @@ TRANSLATION = ["task.vocabulary_size=285", "task.batch_tokens=60", "task.eval_ba
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
+    "input_output": [[*SMALL_SETS, "task.eval_batch_size=10"]],
     "adding": [ADDING, *([*ADDING, f"task.variant={variant}"] for variant in ("scornn", "tcn"))],
     **{name: [TEXT, [*TEXT, "task.variable_bptt=true", "task.data_seed=3"]] for name in CORPORA},
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
 }
 REGROUPED = {
     "delayed_xor": "task.eval_batch_size=4",
+    "input_output": "task.eval_batch_size=4",
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
     **dict.fromkeys(CORPORA, "task.eval_window=7"),

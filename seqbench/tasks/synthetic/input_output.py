@@ -23,15 +23,15 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import AtLeast, Count, NotNegative
-from seqbench.contracts.task import SPLITS, Task
+from seqbench.contracts.task import SPLITS
 from seqbench.data.random_bits import check_data_seed, philox
 from seqbench.evaluation.scoring import score
-from seqbench.tasks.synthetic.counted import draws, rows
+from seqbench.tasks.synthetic.counted import Counted
 
 TEACHER = len(SPLITS)  # a stream of random bits beside those of the splits
 
 
-class InputOutput(Task):
+class InputOutput(Counted):
     """Batches of inputs (B, length, n_inputs) and targets (B, length, n_outputs), all scored. `mse` sums the components
     of a target; the noise alone makes it n_outputs noise^2."""
 
@@ -52,11 +52,9 @@ class InputOutput(Task):
         teacher_seed: int = 0,
         data_seed: int = 0,
     ):
-        check_data_seed(data_seed)
         check_data_seed(teacher_seed)
-        self.length, self.noise, self.data_seed, self.fresh = length, noise, data_seed, False
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.sizes = {"train": train_size, "valid": valid_size, "test": test_size}
+        super().__init__(length, batch_size, eval_batch_size, train_size, valid_size, test_size, False, data_seed)
+        self.noise = noise
         self.inputs, self.outputs = Inputs(n_features=n_inputs), Outputs("reals", n_outputs)
         self.version = {"name": "input_output", "version": 1, "data_sha256": None}
         n_numbers = n_hidden * (n_inputs + n_outputs + n_hidden)
@@ -77,16 +75,12 @@ class InputOutput(Task):
             "recurrent_weight": self.recurrent_weight_HH,
         }
 
-    def n_batches(self, split: str) -> int:
-        return -(-self.sizes[split] // (self.batch_size if split == "train" else self.eval_batch_size))
-
     def batch(self, split: str, index: int) -> Batch:
-        first, n_rows = rows(self, split, index)
         n_inputs, n_outputs = self.input_weight_HX.shape[1], self.output_weight_HY.shape[1]
-        bits = draws(self.data_seed, split, first, n_rows, 2 * self.length * (n_inputs + n_outputs))
-        numbers = torch.from_numpy(normal(bits)).view(n_rows, self.length, n_inputs + n_outputs)
+        bits = self.draws(split, index, 2 * self.length * (n_inputs + n_outputs))
+        numbers = torch.from_numpy(normal(bits)).view(len(bits), self.length, n_inputs + n_outputs)
         x_BTX, noise_BTY = numbers.split([n_inputs, n_outputs], -1)
-        h_BH, targets = numbers.new_zeros(n_rows, len(self.input_weight_HX)), []
+        h_BH, targets = numbers.new_zeros(len(bits), len(self.input_weight_HX)), []
         for t in range(self.length):
             h_BH = (x_BTX[:, t] @ self.input_weight_HX.T + h_BH @ self.recurrent_weight_HH.T).square()
             targets.append(h_BH @ self.output_weight_HY + self.noise * noise_BTY[:, t])
