@@ -13,6 +13,7 @@ from seqbench.config.schema import folder
 from seqbench.config.targets import KINDS, PLUGGABLE, signature_of
 from seqbench.errors import ConfigError
 
+ENGINE_GROUPS = ("log", "network")  # folders of conf/ with settings of the engine
 CHOSEN = (*PLUGGABLE, "analysis")  # by a command line's group=option
 NODES = [(group, name) for group in CHOSEN for name in options(group)]
 
@@ -26,7 +27,9 @@ def test_keys_are_the_constructors(group, name):
     assert set(node) == set(signature) - KINDS[group].derived
 
 
-@pytest.mark.parametrize(("group", "name"), [*NODES, *(("log", name) for name in options("log"))])
+@pytest.mark.parametrize(
+    ("group", "name"), [*NODES, *((group, name) for group in ENGINE_GROUPS for name in options(group))]
+)
 def test_every_option_composes(group, name):
     check(composed([f"{group}={name}"]))
 
@@ -65,7 +68,7 @@ def test_every_experiment_composes(name):
 
 
 def test_groups_are_known():
-    assert set(groups()) == {*KINDS, "log", "experiment"}
+    assert set(groups()) == {*KINDS, *ENGINE_GROUPS, "experiment"}
 
 
 def test_run_id_ignores_paths_and_counts_and_sees_hyperparameters():

@@ -46,6 +46,19 @@ def score_classes(learner: Learner, batches: Iterable[Batch], counted: int) -> S
     return {"nll": (float(nll), n_targets), "accuracy": (float(correct), n_symbols)}
 
 
+@torch.no_grad()
+def score_labels(learner: Learner, batches: Iterable[Batch]) -> Sums:
+    """`nll` and `error`, the number of wrong guesses, of the one class that each sequence has."""
+    assert isinstance(learner, Network)
+    nll, wrong, n_sequences = 0.0, 0, 0
+    for batch in batches:
+        z_BC, _, _ = learner.outputs(batch)
+        nll += learner.head.losses(z_BC, batch.targets).sum().double()
+        wrong += batch.size - _matches(learner.head.log_probs(z_BC).argmax(-1), batch.targets)
+        n_sequences += batch.size
+    return {"nll": (float(nll), n_sequences), "error": (float(wrong), n_sequences)}
+
+
 def perplexity(nll: float) -> float:
     """exp(nll); infinity where that overflows."""
     return math.exp(nll) if nll < _OVERFLOW else math.inf

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_arrays import make_mnist
 
 from seqbench.checks import tasks as checks
 from seqbench.config.compose import composed
@@ -26,12 +27,17 @@ COPY = [*SMALL_SETS, "task.delay=7", "task.eval_batch_size=10"]
 ADDING = [*SMALL_SETS, "task.length=9", "task.eval_batch_size=10"]
 TEXT = ["task.batch_size=3", "task.bptt=11", "task.eval_window=10"]
 TRANSLATION = ["task.vocabulary_size=285", "task.batch_tokens=60", "task.eval_batch_tokens=40"]
+IMAGES = ["task.valid_size=7", "task.batch_size=6", "task.eval_batch_size=5"]
+MADE = {**dict.fromkeys(("mnist", "smnist", "pmnist"), make_mnist)}  # what makes small raw files for a task
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
     "input_output": [[*SMALL_SETS, "task.eval_batch_size=10"]],
     "adding": [ADDING, *([*ADDING, f"task.variant={variant}"] for variant in ("scornn", "tcn"))],
     **{name: [TEXT, [*TEXT, "task.variable_bptt=true", "task.data_seed=3"]] for name in CORPORA},
+    "mnist": [IMAGES, *([*IMAGES, f"task.layout={layout}"] for layout in ("rows", "pixels"))],
+    "smnist": [IMAGES, [*IMAGES, "task.valid_size=0"], [*IMAGES, "task.valid_from=last", "task.data_seed=3"]],
+    "pmnist": [IMAGES, [*IMAGES, "task.permutation=with_replacement"]],
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
 }
 REGROUPED = {
@@ -39,6 +45,7 @@ REGROUPED = {
     "input_output": "task.eval_batch_size=4",
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
+    **dict.fromkeys(MADE, "task.eval_batch_size=4"),
     **dict.fromkeys(CORPORA, "task.eval_window=7"),
     **dict.fromkeys(PAIRS, "task.eval_batch_tokens=90"),
 }
@@ -86,9 +93,11 @@ def made(tmp_path, monkeypatch) -> Callable[..., Task]:
 
     def make(name: str, settings: list[str]) -> Task:
         places = [f"data_dir={tmp_path / 'data'}"]
-        if name in CORPORA or name in PAIRS:
+        if name in CORPORA or name in PAIRS or name in MADE:
             places.append(f"source={tmp_path / 'raw'}")
-            if name in PAIRS:
+            if name in MADE:
+                MADE[name](tmp_path / "raw", monkeypatch)
+            elif name in PAIRS:
                 write_pairs(name, tmp_path / "raw")
             elif not any((tmp_path / "raw").iterdir()):
                 write_text(name, tmp_path / "raw", monkeypatch)
