@@ -40,6 +40,7 @@ from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
 from seqbench.models.unitary.scornn import SCORNN
+from seqbench.models.wrappers.bidirectional import Bidirectional
 
 D = 6
 NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output", "recurrent")}
@@ -66,6 +67,8 @@ def led_by_input(model):
 MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
+    "lstm-chrono": lambda: LSTM(D, hidden_size=8, chrono_steps=20),
+    "bidirectional": lambda: Bidirectional(D, functools.partial(GRU, hidden_size=5)),
     "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
     "gated_cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "lstm-reference": lambda: LSTM(D, hidden_size=8, n_layers=2, backend="reference"),

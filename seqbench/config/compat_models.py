@@ -49,11 +49,15 @@ _PLACED_NORM = (  # whose norm was "pre" or "post"
 _D_FF = _PLACED_NORM[1:]  # whose d_inner was d_ff
 FIRST_DEFAULTS = {target: _FLAT if target in _DEQ else {"norm": "post"} for target in (*_DEQ, *_PLACED_NORM)}
 
+_LATER = {"seqbench.models.lstm.LSTM": {"chrono_steps": None}}  # settings added since, left out at their defaults
+
 
 def first_model(node: dict[str, Any]) -> dict[str, Any]:
     """A model's canonical node (identity.py), and those within it, as the first edition had them."""
     node = {key: first_model(value) if is_node(value) else value for key, value in node.items()}
     target = node["_target_"]
+    later = _LATER.get(target, {})
+    node = {key: value for key, value in node.items() if key not in later or value != later[key]}
     if target in _DEQ:
         flat = _flat(node["equilibrium"])
         return node if flat is None else {**{key: node[key] for key in node if key != "equilibrium"}, **flat}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.peers import Peers
@@ -30,13 +31,15 @@ class Model(nn.Module):
     streams: bool = True  # the state that comes out goes on with the sequence
     couples_rows: bool = False  # the rows of a batch influence each other, as by statistics of the batch
     touches_all: bool = True  # each forward pass uses all parameters
+    reads_valid: bool = False  # forward takes, as a third argument, which positions are no padding (None: all)
     machine_settings: tuple[str, ...] = ()  # arguments that do not change results, such as a choice of kernel
 
 
 class Backbone(Model):
     """A sequence model. `forward(x, state)` maps (B, T, d_input) features, or (B, T) ids below `d_input` that stand for
     one-hot vectors, to (y_BTD, state, aux): D is `d_output`, `state` continues the sequence, and `aux` is a loss of its
-    own to be added, a mean over the rows, or None.
+    own to be added, a mean over the rows, or None. Padding stands behind a sequence, so a causal model need not know of
+    it; one that `reads_valid` is called as `forward(x, state, valid_BT)`.
     """
 
     d_output: int
@@ -44,6 +47,11 @@ class Backbone(Model):
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
         return {}
+
+    def last(self, y_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
+        """(B, D): the features of each sequence as a whole, which are those at its last valid position unless a model
+        reads another way."""
+        return at_last_valid(y_BTD, valid_BT)
 
     def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""
@@ -64,3 +72,12 @@ class ReadsOut(Protocol):
     ) -> tuple[Tensor, State, Tensor | None] | None:
         """`forward` with (B, T, C) in y's place; None: not here, so `forward` is to be called."""
         ...
+
+
+def at_last_valid(y_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
+    """(B, D): the features at each row's last valid position; `valid_BT` None: all are."""
+    if valid_BT is None:
+        return y_BTD[:, -1]
+    position_T = torch.arange(valid_BT.shape[1], device=y_BTD.device)
+    last_B = torch.where(valid_BT, position_T, 0).amax(1)
+    return y_BTD[torch.arange(len(y_BTD), device=y_BTD.device), last_B]

@@ -59,6 +59,23 @@ def score_labels(learner: Learner, batches: Iterable[Batch]) -> Sums:
     return {"nll": (float(nll), n_sequences), "error": (float(wrong), n_sequences)}
 
 
+@torch.no_grad()
+def score_sequences(learner: Learner, batches: Iterable[Batch]) -> Sums:
+    """`nll` over all scored steps, and `nll_per_sequence`, over sequences, of each one's mean over its steps."""
+    assert isinstance(learner, Network)
+    nll, n_steps, means, n_sequences = 0.0, 0, 0.0, 0
+    for batch in batches:
+        assert batch.valid_BT is not None
+        z_BTC, _, _ = learner.outputs(batch)
+        losses_N = learner.head.losses(*select(z_BTC, batch)).double()
+        losses_BT = torch.zeros_like(batch.valid_BT, dtype=torch.float64).masked_scatter(batch.valid_BT, losses_N)
+        nll += losses_N.sum()
+        n_steps += len(losses_N)
+        means += (losses_BT.sum(1) / batch.valid_BT.sum(1)).sum()
+        n_sequences += batch.size
+    return {"nll": (float(nll), n_steps), "nll_per_sequence": (float(means), n_sequences)}
+
+
 def perplexity(nll: float) -> float:
     """exp(nll); infinity where that overflows."""
     return math.exp(nll) if nll < _OVERFLOW else math.inf

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import Backbone, ReadsOut
@@ -23,8 +22,8 @@ Pool = Literal["none", "last", "mean"]
 
 
 class Network(Assembled):
-    """`forward(batch, state)` gives (loss_sum, state, aux). With `pool` the head reads one vector a sequence: the
-    features at its last position that is no padding, or their mean over those that are none."""
+    """`forward(batch, state)` gives (loss_sum, state, aux). With `pool` the head reads one vector a sequence: what the
+    backbone says of its last position, or the mean of its features over the positions that are no padding."""
 
     def __init__(
         self,
@@ -44,14 +43,13 @@ class Network(Assembled):
     def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State, Tensor | None]:
         x = self.embedded(batch.inputs)
         if self.pool != "none":
-            y_BTD, state, aux = self.backbone(x, state)
-            y_BD = pooled(y_BTD, batch.inputs_valid_BT, self.pool)
-            return self.head_losses(y_BD, batch.targets).sum(), state, aux
+            y_BTD, state, aux = self._read(x, state, batch)
+            return self.head_losses(self._pooled(y_BTD, batch), batch.targets).sum(), state, aux
         read = self._read_on_the_way(x, state)
         if read is not None:
             z_BTC, state, aux = read
             return self.head.losses(*select(z_BTC, batch)).sum(), state, aux
-        y_BTD, state, aux = self.backbone(x, state)
+        y_BTD, state, aux = self._read(x, state, batch)
         y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
         return self.head_losses(y_ND, targets).sum(), state, aux
 
@@ -69,13 +67,23 @@ class Network(Assembled):
         read = self._read_on_the_way(x, state) if self.pool == "none" else None
         if read is not None:
             return read
-        y_BTD, state, aux = self.backbone(x, state)
-        y = y_BTD if self.pool == "none" else pooled(y_BTD, batch.inputs_valid_BT, self.pool)
+        y_BTD, state, aux = self._read(x, state, batch)
+        y = y_BTD if self.pool == "none" else self._pooled(y_BTD, batch)
         return self._read_out(y), state, aux
 
     def embedded(self, inputs: Tensor) -> Tensor:
         """What the backbone reads."""
         return self._embed(self.embedding, inputs)
+
+    def _read(self, x: Tensor, state: State, batch: Batch) -> tuple[Tensor, State, Tensor | None]:
+        if self.backbone.reads_valid:
+            return self.backbone(x, state, batch.inputs_valid_BT)
+        return self.backbone(x, state)
+
+    def _pooled(self, y_BTD: Tensor, batch: Batch) -> Tensor:
+        """(B, D): what the head reads of each sequence."""
+        valid_BT = batch.inputs_valid_BT
+        return self.backbone.last(y_BTD, valid_BT) if self.pool == "last" else mean_of_valid(y_BTD, valid_BT)
 
     def _read_on_the_way(self, x: Tensor, state: State) -> tuple[Tensor, State, Tensor | None] | None:
         """The readout computed by the backbone, where it can."""
@@ -85,16 +93,12 @@ class Network(Assembled):
         return self.backbone.read(x, state, readout.weight, readout.bias)
 
 
-def pooled(y_BTD: Tensor, valid_BT: Tensor | None, pool: Pool) -> Tensor:
-    """(B, D): the features at each sequence's last valid position, or their mean over its valid ones."""
+def mean_of_valid(y_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
+    """(B, D): the mean of each sequence's features over its valid positions; `valid_BT` None: all are."""
     if valid_BT is None:
-        return y_BTD[:, -1] if pool == "last" else y_BTD.mean(1)
-    if pool == "mean":
-        weight_BT1 = valid_BT.unsqueeze(-1).to(y_BTD.dtype)
-        return (y_BTD * weight_BT1).sum(1) / weight_BT1.sum(1).clamp_min(1)
-    position_T = torch.arange(valid_BT.shape[1], device=y_BTD.device)
-    last_B = torch.where(valid_BT, position_T, 0).amax(1)
-    return y_BTD[torch.arange(len(y_BTD), device=y_BTD.device), last_B]
+        return y_BTD.mean(1)
+    weight_BT1 = valid_BT.unsqueeze(-1).to(y_BTD.dtype)
+    return (y_BTD * weight_BT1).sum(1) / weight_BT1.sum(1).clamp_min(1)
 
 
 def build_network(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.backbone import Backbone, at_last_valid
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.peers import Alone
 from seqbench.embeddings.learned import LearnedEmbedding
 from seqbench.heads.softmax import Softmax
-from seqbench.learners.network import build_network, pooled
+from seqbench.learners.network import build_network, mean_of_valid
 from seqbench.models.recurrent.gru import GRU
 
 
@@ -71,9 +71,9 @@ def test_padding_changes_nothing_for_one_output_a_sequence(pool):
 def test_pooling_by_hand():
     y_BTD = torch.arange(12.0).view(2, 3, 2)
     valid_BT = torch.tensor([[True, True, False], [True, False, True]])
-    assert pooled(y_BTD, valid_BT, "last").tolist() == [[2, 3], [10, 11]]
-    assert pooled(y_BTD, valid_BT, "mean").tolist() == [[1, 2], [8, 9]]
-    assert pooled(y_BTD, None, "last").tolist() == [[4, 5], [10, 11]]
+    assert at_last_valid(y_BTD, valid_BT).tolist() == [[2, 3], [10, 11]]
+    assert mean_of_valid(y_BTD, valid_BT).tolist() == [[1, 2], [8, 9]]
+    assert at_last_valid(y_BTD, None).tolist() == [[4, 5], [10, 11]]
 
 
 def test_a_pool_and_the_tasks_outputs_must_agree():

@@ -11,7 +11,12 @@ with one bias are 4 H lower.
 
 from __future__ import annotations
 
-from seqbench.contracts.ranges import Backend, Count, Dropout, NotNegative
+from typing import Annotated
+
+import torch
+from torch import nn
+
+from seqbench.contracts.ranges import AtLeast, Backend, Count, Dropout, NotNegative
 from seqbench.models.cells.time_loop.stack import Init, LSTMLayer, RecurrentStack, initialise, weights
 
 
@@ -21,6 +26,8 @@ class LSTM(RecurrentStack):
     - `dropout` acts between layers (Zaremba et al. 2014).
     - `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where null), glorot (TF1's BasicLSTMCell) or orthogonal.
     - `forget_bias` fixes the forget gate's summed bias at the start (null: as initialised).
+    - `chrono_steps` T starts the forget gates' summed biases at b = log(u), u ~ U(1, T - 1), and the input gates' at
+      -b: cells remember for 1 to T steps (Tallec and Ollivier 2018, arXiv 1804.11188).
     - `backend` does not affect results (cells/time_loop/stack.py).
     """
 
@@ -34,7 +41,10 @@ class LSTM(RecurrentStack):
         init_range: NotNegative | None = None,
         forget_bias: float | None = None,
         backend: Backend = "auto",
+        chrono_steps: Annotated[int, AtLeast(3)] | None = None,
     ):
+        if chrono_steps is not None and forget_bias is not None:
+            raise ValueError("one of forget_bias and chrono_steps is null")
         layers = [
             LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)
             for index in range(n_layers)
@@ -45,4 +55,14 @@ class LSTM(RecurrentStack):
                 _, _, input_bias, recurrent_bias = weights(layer)
                 input_bias.data[hidden_size : 2 * hidden_size] = forget_bias
                 recurrent_bias.data[hidden_size : 2 * hidden_size] = 0.0
+            if chrono_steps is not None:
+                _remember_up_to(chrono_steps, layer)
         super().__init__(layers, dropout, backend)
+
+
+def _remember_up_to(n_steps: int, layer: nn.LSTM) -> None:
+    _, _, input_bias, recurrent_bias = weights(layer)
+    size = layer.hidden_size
+    forget_bias_H = input_bias.data.new_empty(size).uniform_(1, n_steps - 1).log()
+    input_bias.data[: 2 * size].copy_(torch.cat([-forget_bias_H, forget_bias_H]))
+    recurrent_bias.data[: 2 * size] = 0.0

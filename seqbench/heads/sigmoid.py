@@ -1,0 +1,32 @@
+"""Independent bits: one linear layer and a cross entropy for each bit.
+
+Shapes: N targets, D features, K bits.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seqbench.contracts.head import Head
+
+
+class Sigmoid(Head):
+    """p(bit k | y) = sigmoid(v_k y + b_k); V by Glorot's uniform, b zero."""
+
+    kinds = ("bits",)
+
+    def __init__(self, d_input: int, n_outputs: int):
+        super().__init__()
+        self.linear = nn.Linear(d_input, n_outputs)
+        nn.init.xavier_uniform_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    @property
+    def readout(self) -> nn.Linear:
+        return self.linear
+
+    def losses(self, z_NK: Tensor, target_NK: Tensor) -> Tensor:
+        """(N,) negative log-likelihoods in nats, summed over a target's K bits."""
+        z_NK = z_NK.double() if z_NK.element_size() == 8 else z_NK.float()
+        return F.binary_cross_entropy_with_logits(z_NK, target_NK.to(z_NK.dtype), reduction="none").sum(-1)
