@@ -1,12 +1,14 @@
 """Small data in the files of the published sets of arrays, whose checksums the table is told not to expect."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
-from seqbench.data.arrays import mnist
+from seqbench.data.arrays import imdb, mnist, music
 from seqbench.data.arrays.published import Published
 
 
@@ -28,3 +30,34 @@ def make_mnist(folder: Path, monkeypatch: pytest.MonkeyPatch, n_train: int = 41,
         write_idx(folder / f"{stem}-images-idx3-ubyte", images)
         write_idx(folder / f"{stem}-labels-idx1-ubyte", labels)
     monkeypatch.setattr(mnist, "MNIST", unpinned(mnist.MNIST))
+
+
+def write_rolls(path: Path, lengths: dict[str, list[int]]) -> dict[str, list[np.ndarray]]:
+    """Piano rolls of random chords in the MATLAB files' form, which are returned by the names of their cells."""
+    draw, rolls = np.random.default_rng(0), {}
+    for name, sizes in lengths.items():
+        rolls[name] = [(draw.random((size, music.N_KEYS)) < 0.05).astype(np.uint8) for size in sizes]
+        cells = np.empty((1, len(sizes)), object)
+        cells[0] = rolls[name]
+        rolls[name] = cells
+    savemat(path, rolls)
+    return {name: list(cells.flat) for name, cells in rolls.items()}
+
+
+def make_music(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = {"traindata": [5, 9, 3, 7, 4, 12, 2], "validdata": [4, 6, 5], "testdata": [8, 3, 3, 5]}
+    write_rolls(folder / "JSB_Chorales.mat", lengths)
+    monkeypatch.setitem(music.CORPORA, "jsb", unpinned(music.CORPORA["jsb"]))
+
+
+def make_imdb(folder: Path, monkeypatch: pytest.MonkeyPatch, n_reviews: int = 12) -> None:
+    """Reviews whose length and words tell what they say."""
+    draw = np.random.default_rng(0)
+    for part in imdb.PARTS:
+        rows = []
+        for label, good in (("neg", "bad"), ("pos", "good")):
+            for number in range(n_reviews):
+                words = draw.choice(["The", "film", "wasn't", "<br />", "caf\u00e9", "it's"], draw.integers(1, 9))
+                rows.append({"id": number, "label": label, "text": " ".join([*words, good])})
+        (folder / f"{part}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    monkeypatch.setattr(imdb, "IMDB", unpinned(imdb.IMDB))

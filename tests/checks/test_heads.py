@@ -15,6 +15,7 @@ HEADS = {  # settings beside the YAML's, and the number of outputs
     "hebbian": ([], K),
     "adaptive": (["head.cutoffs=[4,8]", "head.div_value=2.0"], K),
     "squared_error": ([], 2),
+    "sigmoid": ([], 3),
 }
 
 
@@ -30,6 +31,8 @@ def data(name):
     y_ND = torch.randn(N, D, generator=draw, dtype=torch.float64)
     if name == "squared_error":
         return y_ND, torch.randn(N, HEADS[name][1], generator=draw, dtype=torch.float64)
+    if name == "sigmoid":
+        return y_ND, torch.randint(0, 2, (N, HEADS[name][1]), generator=draw).double()
     return y_ND, torch.randint(0, K, (N,), generator=draw)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_arrays import make_mnist
+from made_arrays import make_imdb, make_mnist, make_music
 
 from seqbench.checks import tasks as checks
 from seqbench.config.compose import composed
@@ -28,7 +28,13 @@ ADDING = [*SMALL_SETS, "task.length=9", "task.eval_batch_size=10"]
 TEXT = ["task.batch_size=3", "task.bptt=11", "task.eval_window=10"]
 TRANSLATION = ["task.vocabulary_size=285", "task.batch_tokens=60", "task.eval_batch_tokens=40"]
 IMAGES = ["task.valid_size=7", "task.batch_size=6", "task.eval_batch_size=5"]
-MADE = {**dict.fromkeys(("mnist", "smnist", "pmnist"), make_mnist)}  # what makes small raw files for a task
+MUSIC = ["task.batch_size=3", "task.eval_batch_size=2"]
+REVIEWS = ["task.valid_size=5", "task.batch_size=4", "task.eval_batch_size=3", "task.max_length=6"]
+MADE = {  # what makes small raw files for a task
+    **dict.fromkeys(("mnist", "smnist", "pmnist"), make_mnist),
+    "music": make_music,
+    "imdb": make_imdb,
+}
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
@@ -38,6 +44,8 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "mnist": [IMAGES, *([*IMAGES, f"task.layout={layout}"] for layout in ("rows", "pixels"))],
     "smnist": [IMAGES, [*IMAGES, "task.valid_size=0"], [*IMAGES, "task.valid_from=last", "task.data_seed=3"]],
     "pmnist": [IMAGES, [*IMAGES, "task.permutation=with_replacement"]],
+    "music": [MUSIC, [*MUSIC, "task.data_seed=3"]],
+    "imdb": [REVIEWS, [*REVIEWS, "task.vocabulary_size=5", "task.keep=last"], [*REVIEWS, "task.tokens=bytes"]],
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
 }
 REGROUPED = {
