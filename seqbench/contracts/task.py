@@ -26,6 +26,7 @@ class Task:
     selection: str = "nll"
     baseline: dict[str, float] = {}
     continuous: bool = False  # whether a split is one continuous text
+    autoregressive: bool = False  # targets are later inputs, which a model that is not causal would read
     equal_batches: bool = True  # whether all training batches have as many sequences
 
     def batch(self, split: str, index: int) -> Batch:

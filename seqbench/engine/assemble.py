@@ -70,6 +70,8 @@ def _around_backbone(config: Config, task: Task, peers: Peers) -> Learner:
         )
     if task.continuous and not (cls.causal and cls.streams):
         raise ValueError(f"{cls.__name__} cannot model a language: it is not causal, or carries no state")
+    if task.autoregressive and not cls.causal:
+        raise ValueError(f"{cls.__name__} is not causal: it would read what this task asks it to predict")
     make = _makers(config, peers)
     return build_network(task.inputs, task.outputs, *make, **asdict(config.network))
 

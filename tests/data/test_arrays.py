@@ -135,6 +135,8 @@ def test_rolls_are_stored_one_after_another(tmp_path):
     arrays = music.read_rolls(tmp_path / "a.mat")
     assert arrays["train_lengths"].tolist() == [3, 2]
     assert np.array_equal(arrays["train_frames"], np.concatenate(rolls["traindata"]))
+    (tmp_path / "a.mat.gz").write_bytes(gzip.compress((tmp_path / "a.mat").read_bytes()))
+    assert np.array_equal(music.read_rolls(tmp_path / "a.mat.gz")["train_frames"], arrays["train_frames"])
 
 
 def test_what_are_no_rolls_is_said(tmp_path):

@@ -1,5 +1,6 @@
 """Images, music and reviews as sequences: what a batch holds, and the metrics against sums made by hand."""
 
+import json
 import math
 
 import numpy as np
@@ -159,6 +160,12 @@ def test_a_head_must_fit(config):
         assemble_learner(task_config, assemble_task(task_config))
 
 
+def test_a_model_that_reads_ahead_is_refused(config):
+    with pytest.raises(ConfigError, match=r"^Bidirectional is not causal: it would read what this"):
+        task_config = config("music", "model=bidirectional")
+        assemble_learner(task_config, assemble_task(task_config))
+
+
 @pytest.mark.parametrize(("corpus", "n_frames", "nll"), [("jsb", 4_648, 11.09), ("piano_midi", 19_011, 11.05)])
 def test_the_published_music_has_the_known_baseline(corpus, n_frames, nll, tmp_path):
     source = real_data.folder("music", "JSB_Chorales.mat")
@@ -166,3 +173,19 @@ def test_the_published_music_has_the_known_baseline(corpus, n_frames, nll, tmp_p
     assert sum(task.batch("test", index).count() for index in range(task.n_batches("test"))) == n_frames
     assert round(task.baseline["nll"], 2) == nll
     assert task.inputs == Inputs(n_features=88) and task.outputs == Outputs("bits", 88)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(seqbench, tmp_path):
+    source = real_data.folder("music", "JSB_Chorales.mat")
+    curves = []
+    for n_processes in (1, 2):
+        code, _, errors = seqbench(
+            *["train", "task=music", "model=gru", "model.hidden_size=8", f"source={source}"],
+            *["train.max_steps=4", "train.eval_every=2", "train.threads=1", f"train.nproc={n_processes}", "seed=0"],
+            *[f"{place}={tmp_path / place / str(n_processes)}" for place in ("output_dir", "results_dir", "data_dir")],
+        )
+        assert code == 0, errors
+        (path,) = (tmp_path / "results_dir" / str(n_processes) / "runs").iterdir()
+        curves.append(json.loads(path.read_text())["curve"]["nll"])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-5)

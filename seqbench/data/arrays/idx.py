@@ -33,7 +33,7 @@ def read_idx(path: Path) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def _read(file: BinaryIO) -> np.ndarray | None:
+def _read(file: BinaryIO | gzip.GzipFile) -> np.ndarray | None:
     head = file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _TYPES:
         return None

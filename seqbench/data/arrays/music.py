@@ -6,6 +6,7 @@ The rolls of a split are stored one after another, with the number of frames of 
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Mapping
 from functools import partial
@@ -15,6 +16,7 @@ import numpy as np
 
 from seqbench.data.arrays.published import Arrays, Published
 from seqbench.data.errors import DataError
+from seqbench.data.files.blocks import GZIP
 
 N_KEYS = 88
 _CELLS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
@@ -26,8 +28,9 @@ def read_rolls(path: Path) -> Arrays:
     from scipy.io.matlab import MatReadError
 
     try:
-        cells = loadmat(path, variable_names=list(_CELLS.values()))
-    except (OSError, MatReadError, zlib.error, ValueError, TypeError, NotImplementedError) as error:
+        with gzip.open(path) if path.suffix == GZIP else path.open("rb") as file:
+            cells = loadmat(file, variable_names=list(_CELLS.values()))
+    except (OSError, EOFError, MatReadError, zlib.error, ValueError, TypeError, NotImplementedError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a MATLAB file of before 7.3"
         raise DataError(f"{path} cannot be read: {reason}.") from error
     arrays: Arrays = {}

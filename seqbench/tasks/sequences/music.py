@@ -42,6 +42,8 @@ class Music(Task):
     length come together. The baseline is each key's frequency in the training frames.
     """
 
+    autoregressive = True
+
     def __init__(
         self,
         corpus: Annotated[str, OneOf(*CORPORA)],
