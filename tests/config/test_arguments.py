@@ -169,6 +169,10 @@ LINES = [
         "optimizer._target_ names torch.optim.lr_scheduler, and torch.optim has no class lr_scheduler.",
     ),
     ("train model=1e5", "model=1e5 does not exist; there are awd_lstm, "),
+    (
+        "train task._target_=seqbench.tasks.synthetic.counted.Counted",
+        "task._target_ names seqbench.tasks.synthetic.counted.Counted, which is not a task.",
+    ),
     ("train model/conf/model=lstm", "model/conf/model is not a setting; seqbench show lists them."),
     ("eval run=*", "No run in outputs begins with '*'; there is none."),
     ("show run=**", "No run in outputs begins with '**'; there is none."),

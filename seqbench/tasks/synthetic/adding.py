@@ -26,13 +26,14 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
+from seqbench.contracts.task import Task
 from seqbench.evaluation.scoring import score
 from seqbench.tasks.synthetic.counted import Counted
 
 VARIANTS = ("urnn", "scornn", "tcn")
 
 
-class Adding(Counted):
+class Adding(Counted, Task):
     """Batches of inputs (B, length, 2), targets (B, length, 1) and a mask that scores the last step alone."""
 
     selection = "mse"

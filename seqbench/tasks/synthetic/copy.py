@@ -23,6 +23,7 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
+from seqbench.contracts.task import Task
 from seqbench.evaluation.scoring import score_classes
 from seqbench.tasks.synthetic.counted import Counted
 
@@ -30,7 +31,7 @@ N_SYMBOLS, MARKER = 8, 9
 VARIANTS = ("urnn", "exprnn", "tcn", "s4")
 
 
-class Copy(Counted):
+class Copy(Counted, Task):
     """Batches of inputs (B, delay + 2K) and targets of that shape."""
 
     def __init__(

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from seqbench.contracts.task import SPLITS, Task
+from seqbench.contracts.task import SPLITS
 from seqbench.data.random_bits import check_data_seed, philox
 
 BYTES = 16  # of one step of a sequence, inputs and targets, at least
@@ -22,8 +22,8 @@ def draws(seed: int, split: str, first: int, n_rows: int, n_columns: int) -> np.
     return generator.random_raw(n_rows * counts * words).reshape(n_rows, counts * words)[:, :n_columns]
 
 
-class Counted(Task):
-    """A synthetic task: sequences of one length, each drawn by its number.
+class Counted:
+    """What the synthetic tasks share beside `Task`: sequences of one length, each drawn by its number.
 
     With `fresh` false, `train_size` sequences are drawn once and read in order, epoch after epoch, as in the papers;
     with `fresh` true every training batch is new, and `train_size` only says how long an "epoch" is. `data_seed` fixes

@@ -19,12 +19,12 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count
-from seqbench.contracts.task import Sums
+from seqbench.contracts.task import Sums, Task
 from seqbench.evaluation.scoring import score_classes
 from seqbench.tasks.synthetic.counted import Counted
 
 
-class DelayedXOR(Counted):
+class DelayedXOR(Counted, Task):
     """Batches of bits (B, length) as tokens, and targets of that shape."""
 
     def __init__(
