@@ -6,8 +6,11 @@ from torch import Tensor, nn
 
 
 class Norm(nn.Module):
-    """Normalises the `d_input` features of each position: (..., d_input) -> (..., d_input). No position's output may
-    depend on another position or row. The model passes `d_input` to the constructor."""
+    """Normalises the `d_input` features of each position: (..., d_input) -> (..., d_input). No position's output
+    depends on another position, or on another row unless `couples_rows` says so; a model takes such a norm only if it
+    couples rows itself. The model passes `d_input` to the constructor."""
+
+    couples_rows: bool = False
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

@@ -5,7 +5,7 @@ Shapes: B batch, T time, D features, C what the head's methods take, N scored ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
+from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 from seqbench.learners.assembled import Assembled, require_fit, select, shared_table
 
@@ -52,6 +53,12 @@ class Network(Assembled):
         y_BTD, state, aux = self._read(x, state, batch)
         y_ND, targets = select(y_BTD, batch)  # before the readout: a task may score few positions
         return self.head_losses(y_ND, targets).sum(), state, aux
+
+    def prepare_evaluation(self, batches: Iterable[Batch], peers: Peers) -> None:
+        self.train()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # masks of dropout, which the statistics are not to depend on
+            self.backbone.prepare_evaluation(((self.embedded(batch.inputs), batch.reset) for batch in batches), peers)
 
     def parts(self) -> Sequence[Backbone]:
         return [self.backbone]

@@ -1,0 +1,104 @@
+"""Batch normalisation with statistics for each time step (Cooijmans et al. 2016, arXiv 1603.09025).
+
+    y_t = g * (x_t - mean_t) / sqrt(var_t + eps),   mean and biased variance over the rows of the batch, at step t alone
+
+There is no shift: the model that asks for the norm has one. In evaluation mode the statistics are those of the
+population: at each step the plain average, over training batches, of the batches' means and biased variances. They are
+estimated with the weights as they are, before each evaluation, and are part of the state dict.
+
+Shapes: T time, B batch, D features, S steps that have statistics.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seqbench.contracts.norm import Norm
+from seqbench.contracts.peers import Alone, Peers
+from seqbench.contracts.ranges import Count, Positive
+
+
+class BatchNorm(Norm):
+    """(T, B, d_input), of T steps from `start` on -> the same.
+
+    - `n_steps`: so many steps have statistics of their own; a later one takes those of the last, and so does a step
+      that no training batch reached.
+    - `n_batches` of the training set are what the population's statistics are averaged over (null: all of an epoch).
+    - `gain` is the trained gain's value at the start. The paper has 0.1, for a tanh that is not saturated.
+    """
+
+    couples_rows = True
+
+    def __init__(
+        self, d_input: int, n_steps: Count, n_batches: Count | None = None, gain: float = 0.1, eps: Positive = 1e-5
+    ):
+        super().__init__()
+        self.gain = nn.Parameter(torch.full((d_input,), gain))
+        self.eps, self.n_batches = eps, n_batches
+        self.mean_SD: Tensor
+        self.variance_SD: Tensor
+        self.register_buffer("mean_SD", torch.zeros(n_steps, d_input))
+        self.register_buffer("variance_SD", torch.ones(n_steps, d_input))
+        self._estimate: _Estimate | None = None
+
+    def forward(self, x: Tensor, start: int = 0, peers: Peers | None = None) -> Tensor:
+        if self.training:
+            mean_TD, variance_TD = moments(x, peers or Alone())
+            self.observe(start, mean_TD, variance_TD)
+        else:
+            mean_TD, variance_TD = self.population(start, len(x))
+        return (x - mean_TD[:, None]) * ((variance_TD + self.eps).rsqrt() * self.gain)[:, None]
+
+    def population(self, start: int, count: int) -> tuple[Tensor, Tensor]:
+        """Mean and variance (count, D) of the population at the steps from `start` on."""
+        steps_T = torch.arange(start, start + count, device=self.mean_SD.device).clamp_max(len(self.mean_SD) - 1)
+        return self.mean_SD[steps_T], self.variance_SD[steps_T]
+
+    def begin_estimate(self) -> None:
+        """From here on, the statistics of batches are added up."""
+        self._estimate = _Estimate(self.mean_SD)
+
+    def observe(self, start: int, mean_TD: Tensor, variance_TD: Tensor) -> None:
+        """A batch's statistics at the steps from `start` on, which count where an estimate has begun."""
+        if self._estimate is not None:
+            self._estimate.add(start, mean_TD.detach(), variance_TD.detach())
+
+    def end_estimate(self) -> None:
+        """The averages since the beginning are the population's statistics."""
+        assert self._estimate is not None
+        self._estimate.write(self.mean_SD, self.variance_SD)
+        self._estimate = None
+
+
+def moments(x_TBD: Tensor, peers: Peers) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance (T, D) over the rows of all processes, differentiable. In two passes, so that equal
+    rows have a variance of exactly zero; a process may have no rows."""
+    count = x_TBD.new_full((len(x_TBD), 1), x_TBD.shape[1])
+    total = peers.sum(torch.cat([x_TBD.sum(1), count], 1))
+    mean_TD, count = total[:, :-1] / total[:, -1:], total[:, -1:]
+    return mean_TD, peers.sum((x_TBD - mean_TD[:, None]).square().sum(1)) / count
+
+
+class _Estimate:
+    """Sums of batches' statistics, in float64."""
+
+    def __init__(self, like_SD: Tensor):
+        self.mean_SD = torch.zeros_like(like_SD, dtype=torch.float64)
+        self.variance_SD = torch.zeros_like(self.mean_SD)
+        self.count_S = self.mean_SD.new_zeros(len(like_SD))
+
+    def add(self, start: int, mean_TD: Tensor, variance_TD: Tensor) -> None:
+        steps_T = torch.arange(start, start + len(mean_TD), device=mean_TD.device).clamp_max(len(self.count_S) - 1)
+        self.mean_SD.index_add_(0, steps_T, mean_TD.double())
+        self.variance_SD.index_add_(0, steps_T, variance_TD.double())
+        self.count_S.index_add_(0, steps_T, torch.ones_like(steps_T, dtype=torch.float64))
+
+    def write(self, mean_SD: Tensor, variance_SD: Tensor) -> None:
+        """The averages; at steps after the last that was reached, the last one's."""
+        n_reached = int((self.count_S > 0).sum())
+        if n_reached == 0:
+            return
+        for average_SD, total_SD in ((mean_SD, self.mean_SD), (variance_SD, self.variance_SD)):
+            average_SD[:n_reached] = total_SD[:n_reached] / self.count_S[:n_reached, None]
+            average_SD[n_reached:] = average_SD[n_reached - 1]
