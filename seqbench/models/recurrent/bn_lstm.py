@@ -30,7 +30,7 @@ from seqbench.contracts.ranges import Backend, Count, NotNegative, OneOf
 from seqbench.models.cells.norm.batch_norm import BatchNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.time_loop import normalised
-from seqbench.models.cells.time_loop.recurrence import project
+from seqbench.models.cells.time_loop.recurrence import Spare, project
 
 GATES = 4
 
@@ -63,7 +63,7 @@ class BNLSTM(Backbone):
     ):
         super().__init__()
         self.d_output, self.state_noise, self.backend = hidden_size, state_noise, backend
-        self.peers = peers or Alone()
+        self.peers, self._spare = peers or Alone(), Spare()
         n_gates = GATES * hidden_size
         self.weight_input = nn.Parameter(nn.init.orthogonal_(torch.empty(d_input, n_gates)))
         self.weight_hidden = nn.Parameter(nn.init.orthogonal_(torch.empty(hidden_size, n_gates)))
@@ -154,7 +154,7 @@ class BNLSTM(Backbone):
                 means, variances = zip(*(norm.population(start, len(x_TB)) for norm in norms), strict=True)
                 statistics = normalised.Statistics(torch.cat(means, 1), torch.cat(variances, 1), eps)
         weights = (self.weight_input, self.weight_hidden, torch.cat(gains), torch.cat([self.bias, self.bias_cell]))
-        h_TBH, c_BH, used = normalised.lstm(x_TB, *weights, h_BH, c_BH, statistics, eps)
+        h_TBH, c_BH, used = normalised.lstm(x_TB, *weights, h_BH, c_BH, statistics, eps, self._spare)
         if statistics is None:
             sizes = [norm.gain.numel() for norm in norms]
             parts = zip(norms, used.mean_TS.split(sizes, 1), used.variance_TS.split(sizes, 1), strict=True)

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqbench import compiled
+from seqbench.models.cells.time_loop.recurrence import Spare
 
 SOURCE = Path(__file__).with_name("cpp") / "normalised.cpp"
 
@@ -63,15 +64,17 @@ def lstm(
     c_BH: Tensor,
     statistics: Statistics | None,
     eps: float,
+    spare: Spare,
 ) -> tuple[Tensor, Tensor, Statistics]:
     """Outputs (T, B, H), the last c (B, H), and the statistics that were used: the given ones, or the batch's, through
-    which gradients flow. `x` is (T, B, D) features, or (T, B) ids that stand for one-hot vectors."""
+    which gradients flow. `x` is (T, B, D) features, or (T, B) ids that stand for one-hot vectors. `spare` lends the
+    memory from forward to backward."""
     if statistics is None:
         mean_TS, variance_TS = gain_S.new_empty(2, len(x), len(gain_S))
     else:
         mean_TS, variance_TS, eps = statistics.mean_TS, statistics.variance_TS, statistics.eps
     arguments = (x, input_weight_DK, weight_HK, gain_S, bias_P, h_BH, c_BH, mean_TS, variance_TS)
-    h_TBH, c_BH = _Loop.apply(*arguments, eps, statistics is None, torch.is_grad_enabled())
+    h_TBH, c_BH = _Loop.apply(*arguments, eps, statistics is None, spare if torch.is_grad_enabled() else None)
     return h_TBH, c_BH, Statistics(mean_TS, variance_TS, eps)
 
 
@@ -80,15 +83,18 @@ class _Loop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, input_weight_DK, weight_HK, gain_S, bias_P, h_BH, c_BH, mean_TS, variance_TS, *how: Any):
-        eps, of_batch, keeps = how
+        eps, of_batch, ctx.spare = how
         n_steps, (n_rows, n) = len(x), h_BH.shape
         names = ("input_weight", "weight", "gain", "bias", "h_before", "c_before")
         weights = (input_weight_DK, weight_HK, gain_S, bias_P, h_BH, c_BH)
         tensors = {name: tensor.detach().contiguous() for name, tensor in zip(names, weights, strict=True)}
         tensors["x" if x.is_floating_point() else "ids"] = x.detach().contiguous()
         tensors |= {"mean": mean_TS.contiguous(), "variance": variance_TS.contiguous()}
-        tensors["A"] = h_BH.new_empty(n_steps if keeps else 1, n_rows, weight_HK.shape[1])
-        tensors["C"] = h_BH.new_empty(n_steps if keeps else 1, n_rows, n)
+        keeps = ctx.spare is not None
+        n_kept = (n_steps if keeps else 1) * n_rows * n
+        shape = (5 * n_kept,)
+        ctx.kept = ctx.spare.take(shape, h_BH) if keeps else h_BH.new_empty(shape)
+        tensors |= {"A": ctx.kept[: 4 * n_kept], "C": ctx.kept[4 * n_kept :].view(-1, n_rows, n)}
         tensors["H"] = h_BH.new_empty(n_steps, n_rows, n)
         ctx.how = {"eps": eps, "of_batch": int(of_batch), "d": len(input_weight_DK)}
         _run("forward", tensors, **ctx.how, keeps=int(keeps))
@@ -98,6 +104,8 @@ class _Loop(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_TBH: Tensor, grad_last_BH: Tensor):
+        if ctx.tensors is None:
+            raise RuntimeError("a compiled BN-LSTM goes back once; backend=reference can retain its graph")
         tensors, needed = ctx.tensors, ctx.needs_input_grad
         later = {"h_later": torch.zeros_like(tensors["h_before"]), "c_later": grad_last_BH.clone().contiguous()}
         grads = {f"{name}_grad": torch.zeros_like(tensors[name]) for name in ("input_weight", "weight")}
@@ -105,6 +113,8 @@ class _Loop(torch.autograd.Function):
         if needed[0]:
             grads["x_grad"] = torch.empty_like(tensors["x"])
         _run("backward", tensors, **ctx.how, **later, **grads, G=grad_TBH.contiguous())
+        ctx.spare.give(ctx.kept)
+        ctx.tensors = ctx.kept = None
         dtype = tensors["H"].dtype
         of_vectors = (grads["gain_grad"].to(dtype), grads["bias_grad"].to(dtype))
         of_weights = (grads["input_weight_grad"], grads["weight_grad"])
