@@ -17,6 +17,7 @@ from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.evaluation import Evaluation
 from seqbench.contracts.learner import Learner
+from seqbench.contracts.norm import Norm
 from seqbench.contracts.peers import Alone, Peers
 from seqbench.contracts.schedule import Schedule
 from seqbench.contracts.task import Task
@@ -53,6 +54,9 @@ def assemble_learner(config: Config, task: Task, peers: Peers | None = None) -> 
         learner = build(config, task, peers)
     except ValueError as error:
         raise ConfigError(f"{error}.") from error
+    norms = {type(module).__name__ for module in learner.modules() if isinstance(module, Norm) and module.couples_rows}
+    if norms and not learner.couples_rows:
+        raise ConfigError(f"{cls.__name__} cannot take {' or '.join(sorted(norms))}, which mixes the rows of a batch.")
     if learner.couples_rows and config.train.accumulate > 1:
         raise ConfigError(
             f"train.accumulate={config.train.accumulate} would not equal a larger batch: in {cls.__name__} the rows of "
