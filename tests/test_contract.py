@@ -27,6 +27,8 @@ from seqbench.models.cells.equilibrium.anderson import Anderson
 from seqbench.models.cells.equilibrium.broyden import Broyden
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
 from seqbench.models.cells.equilibrium.plain import Plain
+from seqbench.models.cells.norm.batch_norm import BatchNorm
+from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.convolutional.tcn import TCN
@@ -34,6 +36,7 @@ from seqbench.models.convolutional.trellisnet import TrellisNet
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
+from seqbench.models.recurrent.bn_lstm import BNLSTM
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
@@ -75,6 +78,11 @@ MODELS = {
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "gru-reference": lambda: GRU(D, hidden_size=8, n_layers=2, backend="reference"),
     "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
+    # what the batch's statistics take off has no gradient: the first h
+    "bn_lstm": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)).eval(),
+    "bn_lstm-reference": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5), backend="reference").eval(),
+    "bn_lstm-no-norm": lambda: BNLSTM(D, 8, NoNorm, init="orthogonal"),
+    "bn_lstm-layer_norm": lambda: BNLSTM(D, 8, LayerNorm),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),

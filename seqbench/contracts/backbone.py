@@ -57,10 +57,10 @@ class Backbone(Model):
     def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
-    def prepare_evaluation(self, inputs: Iterable[tuple[Tensor, bool]], peers: Peers) -> None:
+    def prepare_evaluation(self, passes: Iterable[None], peers: Peers) -> None:
         """Called before a split is evaluated, in training mode and without gradients, for statistics that are taken of
-        the training set. `inputs` are `forward`'s of one epoch's batches, each with whether the state is dropped before
-        it; they cost nothing unless they are read."""
+        the training set. Each item of `passes` that is read is a pass of one of an epoch's batches through the model,
+        made at that moment."""
 
     def diagnostics(self) -> dict[str, tuple[float, float]]:
         """Diagnostics, name -> (sum, count), reset by each call: always the same names, so that processes can add them

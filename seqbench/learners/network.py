@@ -5,9 +5,10 @@ Shapes: B batch, T time, D features, C what the head's methods take, N scored ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import Backbone, ReadsOut
@@ -57,8 +58,14 @@ class Network(Assembled):
     def prepare_evaluation(self, batches: Iterable[Batch], peers: Peers) -> None:
         self.train()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # masks of dropout, which the statistics are not to depend on
-            self.backbone.prepare_evaluation(((self.embedded(batch.inputs), batch.reset) for batch in batches), peers)
+            torch.manual_seed(0)  # of masks of dropout: an evaluation draws the same each time
+            self.backbone.prepare_evaluation(self._passes(batches), peers)
+
+    def _passes(self, batches: Iterable[Batch]) -> Iterator[None]:
+        state = None
+        for batch in batches:
+            _, state, _ = self._read(self.embedded(batch.inputs), None if batch.reset else state, batch)
+            yield
 
     def parts(self) -> Sequence[Backbone]:
         return [self.backbone]

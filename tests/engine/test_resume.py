@@ -126,6 +126,11 @@ def test_kills_on_the_reference_path(tmp_path):
     compare([*TINY, "model.backend=reference"], tmp_path, times=2)
 
 
+def test_kills_of_a_run_with_statistics_of_batches(tmp_path):
+    arguments = [setting for setting in TINY if "n_negative" not in setting]
+    compare([*arguments, "model=bn_lstm", "model.norm.n_steps=30", "model.norm.n_batches=2"], tmp_path, times=1)
+
+
 def test_kills_of_a_hebbian_softmax(tmp_path):
     compare([*TINY, "head=hebbian", "head.target_chunk=7"], tmp_path, times=2)
 

@@ -44,8 +44,10 @@ class BNLSTM(Backbone):
     - `forget_bias` is the forget gate's bias at the start; all others are zero.
     - `state_noise` is the standard deviation of noise on the first h: 0.1 in the paper for MNIST in order, whose images
       begin alike. Evaluations draw the same each time.
-    - `backend` does not affect results: reference is a loop in PyTorch, native a compiled one, on a CPU, in a run of
-      one process, and with batch_norm or none; auto is native where there is one.
+    - `backend` does not affect results: reference is a loop in PyTorch, native a compiled one, on a CPU, with
+      batch_norm or none, without padding and, to train with batch_norm, in one process; auto is native where it can.
+
+    With batch_norm a step's statistics are of the rows that are not padding there (`valid_BT`).
     """
 
     machine_settings = ("backend",)
@@ -77,29 +79,30 @@ class BNLSTM(Backbone):
         self.first_h, self.first_c = (nn.Parameter(torch.zeros(hidden_size)) for _ in range(2))
         self.norm_hidden, self.norm_input = norm(d_input=n_gates), norm(d_input=n_gates)
         self.norm_cell = norm(d_input=hidden_size)
-        self.couples_rows = self.norm_cell.couples_rows
+        self.couples_rows = self.reads_valid = self.norm_cell.couples_rows
 
-    def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
+    def forward(self, x: Tensor, state: State = None, valid_BT: Tensor | None = None) -> tuple[Tensor, State, None]:
         with torch.autocast(x.device.type, enabled=False):
-            x_TB = x.transpose(0, 1)
+            x_TB, valid_TB = x.transpose(0, 1), None if valid_BT is None or valid_BT.all() else valid_BT.T
             x_TB = x_TB.to(self.weight_input.dtype) if x.is_floating_point() else x_TB
             h_BH, c_BH, t_B = self._first(len(x)) if state is None else state
             start = int(t_B[0]) if len(t_B) else 0
-            loop = self._native if self._is_native(x_TB) else self._reference
-            h_TBH, c_BH = loop(x_TB, h_BH, c_BH, start)
+            if self._is_native(x_TB, valid_TB):
+                h_TBH, c_BH = self._native(x_TB, h_BH, c_BH, start)
+            else:
+                h_TBH, c_BH = self._reference(x_TB, h_BH, c_BH, start, valid_TB)
             last_h_BH = h_TBH[-1] if len(h_TBH) else h_BH
         return h_TBH.transpose(0, 1), (last_h_BH, c_BH, t_B + len(x_TB)), None
 
-    def prepare_evaluation(self, inputs: Iterable[tuple[Tensor, bool]], peers: Peers) -> None:
-        """Estimate the population's statistics, if the norms have such, in a pass over training batches."""
+    def prepare_evaluation(self, passes: Iterable[None], peers: Peers) -> None:
+        """Estimate the population's statistics, if the norms have such, in passes over training batches."""
         norms = [norm for norm in self._norms() if isinstance(norm, BatchNorm)]
         if not norms:
             return
         for norm in norms:
             norm.begin_estimate()
-        state: State = None
-        for x, is_reset in itertools.islice(inputs, norms[0].n_batches):
-            _, state, _ = self(x, None if is_reset else state)
+        for _ in itertools.islice(passes, norms[0].n_batches):
+            pass
         for norm in norms:
             norm.end_estimate()
 
@@ -116,30 +119,45 @@ class BNLSTM(Backbone):
             h_BH = h_BH + self.state_noise * torch.empty_like(h_BH).normal_(generator=fixed)
         return h_BH, c_BH, torch.zeros(n_rows, dtype=torch.long, device=h_BH.device)
 
-    def _reference(self, x_TB: Tensor, h_BH: Tensor, c_BH: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    def _reference(
+        self, x_TB: Tensor, h_BH: Tensor, c_BH: Tensor, start: int, valid_TB: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """The definition: outputs (T, B, H) and the last cell."""
-        b_TBK, outputs = self._normalise(self.norm_input, project(x_TB, self.weight_input), start) + self.bias, []
-        for t, b_BK in enumerate(b_TBK.unbind(0), start):
-            a_BK = self._normalise(self.norm_hidden, (h_BH @ self.weight_hidden)[None], t)[0]
-            i, f, g, o = (a_BK + b_BK).chunk(GATES, 1)
+
+        def normalised_at(t: int, norm: Norm, x_BD: Tensor) -> Tensor:
+            valid_1B = None if valid_TB is None else valid_TB[t : t + 1]
+            return self._normalise(norm, x_BD[None], start + t, valid_1B)[0]
+
+        b_TBK = self._normalise(self.norm_input, project(x_TB, self.weight_input), start, valid_TB) + self.bias
+        outputs = []
+        for t, b_BK in enumerate(b_TBK.unbind(0)):
+            s_BK = normalised_at(t, self.norm_hidden, h_BH @ self.weight_hidden) + b_BK
+            i, f, g, o = s_BK.chunk(GATES, 1)
             c_BH = f.sigmoid() * c_BH + i.sigmoid() * g.tanh()
-            h_BH = o.sigmoid() * (self._normalise(self.norm_cell, c_BH[None], t)[0] + self.bias_cell).tanh()
+            h_BH = o.sigmoid() * (normalised_at(t, self.norm_cell, c_BH) + self.bias_cell).tanh()
             outputs.append(h_BH)
         return torch.stack(outputs) if outputs else h_BH.new_empty(0, *h_BH.shape), c_BH
 
-    def _normalise(self, norm: Norm, x_TBD: Tensor, start: int) -> Tensor:
-        return norm(x_TBD, start, self.peers) if isinstance(norm, BatchNorm) else norm(x_TBD)
+    def _normalise(self, norm: Norm, x_TBD: Tensor, start: int, valid_TB: Tensor | None) -> Tensor:
+        return norm(x_TBD, start, valid_TB, self.peers) if isinstance(norm, BatchNorm) else norm(x_TBD)
 
-    def _is_native(self, x_TB: Tensor) -> bool:
+    def _is_native(self, x_TB: Tensor, valid_TB: Tensor | None) -> bool:
         if self.backend == "reference":
             return False
         weight = self.weight_hidden
         can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64) and x_TB.numel() > 0
-        can = can and isinstance(self.norm_cell, (BatchNorm, NoNorm)) and isinstance(self.peers, Alone)
-        can = can and normalised.library() is not None
+        can = can and (isinstance(self.norm_cell, NoNorm) or self._has_statistics_here())
+        can = can and valid_TB is None and normalised.library() is not None
         if not can and self.backend == "native":
-            raise BackendError("backend=native, but there is no compiled loop for this device, type, norm or world.")
+            raise BackendError(
+                "backend=native, but the compiled loop is for float32 or float64 on a CPU, for batch_norm or none, "
+                "without padding and, where it trains with batch_norm, for one process."
+            )
         return can
+
+    def _has_statistics_here(self) -> bool:
+        """Whether those of a step are the population's, or of rows that this process has all."""
+        return isinstance(self.norm_cell, BatchNorm) and (not self.training or isinstance(self.peers, Alone))
 
     def _native(self, x_TB: Tensor, h_BH: Tensor, c_BH: Tensor, start: int) -> tuple[Tensor, Tensor]:
         statistics, gains, eps = None, [], 0.0
@@ -158,6 +176,7 @@ class BNLSTM(Backbone):
         if statistics is None:
             sizes = [norm.gain.numel() for norm in norms]
             parts = zip(norms, used.mean_TS.split(sizes, 1), used.variance_TS.split(sizes, 1), strict=True)
+            rows_T = x_TB.new_full((len(x_TB),), x_TB.shape[1])
             for norm, mean_TD, variance_TD in parts:
-                norm.observe(start, mean_TD, variance_TD)
+                norm.observe(start, mean_TD, variance_TD, rows_T)
         return h_TBH, c_BH

@@ -43,8 +43,9 @@ class Bidirectional(Backbone):
                 raise ValueError(f"{type(part).__name__} has an encoder and a decoder, and reads no sequence alone")
             if not part.causal:
                 raise ValueError(f"{type(part).__name__} is not causal: it reads both ways itself, or needs no order")
+            if part.couples_rows:
+                raise ValueError(f"{type(part).__name__} couples the rows of a batch, whose ends differ")
         self.d_output = self.forwards.d_output + self.backwards.d_output
-        self.couples_rows = self.forwards.couples_rows
         self.touches_all = self.forwards.touches_all
 
     def forward(

@@ -42,10 +42,11 @@ class BatchNorm(Norm):
         self.register_buffer("variance_SD", torch.ones(n_steps, d_input))
         self._estimate: _Estimate | None = None
 
-    def forward(self, x: Tensor, start: int = 0, peers: Peers | None = None) -> Tensor:
+    def forward(self, x: Tensor, start: int = 0, valid_TB: Tensor | None = None, peers: Peers | None = None) -> Tensor:
+        """`valid_TB` marks the rows of a step that are no padding, which its statistics are of (None: all)."""
         if self.training:
-            mean_TD, variance_TD = moments(x, peers or Alone())
-            self.observe(start, mean_TD, variance_TD)
+            mean_TD, variance_TD, count_T = moments(x, valid_TB, peers or Alone())
+            self.observe(start, mean_TD, variance_TD, count_T)
         else:
             mean_TD, variance_TD = self.population(start, len(x))
         return (x - mean_TD[:, None]) * ((variance_TD + self.eps).rsqrt() * self.gain)[:, None]
@@ -59,10 +60,10 @@ class BatchNorm(Norm):
         """From here on, the statistics of batches are added up."""
         self._estimate = _Estimate(self.mean_SD)
 
-    def observe(self, start: int, mean_TD: Tensor, variance_TD: Tensor) -> None:
-        """A batch's statistics at the steps from `start` on, which count where an estimate has begun."""
+    def observe(self, start: int, mean_TD: Tensor, variance_TD: Tensor, count_T: Tensor) -> None:
+        """A batch's statistics at the steps from `start` on, of so many rows, for the estimate if it has begun."""
         if self._estimate is not None:
-            self._estimate.add(start, mean_TD.detach(), variance_TD.detach())
+            self._estimate.add(start, mean_TD, variance_TD, count_T)
 
     def end_estimate(self) -> None:
         """The averages since the beginning are the population's statistics."""
@@ -71,13 +72,16 @@ class BatchNorm(Norm):
         self._estimate = None
 
 
-def moments(x_TBD: Tensor, peers: Peers) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance (T, D) over the rows of all processes, differentiable. In two passes, so that equal
-    rows have a variance of exactly zero; a process may have no rows."""
-    count = x_TBD.new_full((len(x_TBD), 1), x_TBD.shape[1])
-    total = peers.sum(torch.cat([x_TBD.sum(1), count], 1))
-    mean_TD, count = total[:, :-1] / total[:, -1:], total[:, -1:]
-    return mean_TD, peers.sum((x_TBD - mean_TD[:, None]).square().sum(1)) / count
+def moments(x_TBD: Tensor, valid_TB: Tensor | None, peers: Peers) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and biased variance (T, D) over the valid rows of all processes, differentiable, and the rows' number (T,).
+    In two passes, so that equal rows have a variance of exactly zero; a process may have no rows."""
+    ones_TB1 = x_TBD.new_ones(*x_TBD.shape[:2], 1)
+    weight_TB1 = ones_TB1 if valid_TB is None else ones_TB1 * valid_TB[..., None]
+    total = peers.sum(torch.cat([x_TBD * weight_TB1, weight_TB1], 2).sum(1))
+    count_T1 = total[:, -1:]
+    mean_TD = total[:, :-1] / count_T1.clamp_min(1)
+    squares_TD = ((x_TBD - mean_TD[:, None]).square() * weight_TB1).sum(1)
+    return mean_TD, peers.sum(squares_TD) / count_T1.clamp_min(1), count_T1[:, 0]
 
 
 class _Estimate:
@@ -88,11 +92,13 @@ class _Estimate:
         self.variance_SD = torch.zeros_like(self.mean_SD)
         self.count_S = self.mean_SD.new_zeros(len(like_SD))
 
-    def add(self, start: int, mean_TD: Tensor, variance_TD: Tensor) -> None:
+    def add(self, start: int, mean_TD: Tensor, variance_TD: Tensor, count_T: Tensor) -> None:
+        """One batch, which counts at the steps that a row of it reaches."""
         steps_T = torch.arange(start, start + len(mean_TD), device=mean_TD.device).clamp_max(len(self.count_S) - 1)
-        self.mean_SD.index_add_(0, steps_T, mean_TD.double())
-        self.variance_SD.index_add_(0, steps_T, variance_TD.double())
-        self.count_S.index_add_(0, steps_T, torch.ones_like(steps_T, dtype=torch.float64))
+        reached_T = (count_T > 0).double()
+        self.mean_SD.index_add_(0, steps_T, mean_TD * reached_T[:, None])
+        self.variance_SD.index_add_(0, steps_T, variance_TD * reached_T[:, None])
+        self.count_S.index_add_(0, steps_T, reached_T)
 
     def write(self, mean_SD: Tensor, variance_SD: Tensor) -> None:
         """The averages; at steps after the last that was reached, the last one's."""
