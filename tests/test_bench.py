@@ -17,6 +17,7 @@ SMALL = {
     "recurrent": {"B": 3, "N": 8, "T": 5},
     "gated": {"gates": 3, "B": 3, "N": 8, "T": 5},
     "kronecker": {"B": 3, "N": 16, "P": 4, "complex": 1, "T": 5},
+    "normalised": {"B": 4, "N": 5, "T": 6},
     "language_model": {"B": 2, "T": 3, "N": 8, "V": 50},
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
@@ -28,7 +29,7 @@ SMALL = {
 def test_every_file_is_a_suite_and_every_folder_a_group():
     assert suite_names() == sorted(SMALL)
     assert group_names() == ["language", "recurrent"]
-    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "recurrent"]
+    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent"]
     assert [suite.name for suite in suites_of("output_layer")] == ["output_layer"]
     assert [load(name).name for name in SMALL] == list(SMALL)
 
@@ -115,7 +116,7 @@ def test_mistakes(seqbench):
         2,
         "",
         "seqbench: There is no suite 'recurent' (did you mean recurrent?); there are equilibrium, gated, kronecker, "
-        "language, language_model, optimizer, output_layer, recurrent, token_stream.\n",
+        "language, language_model, normalised, optimizer, output_layer, recurrent, token_stream.\n",
     )
     code, _, errors = seqbench("bench", "rounds=-1")
     assert (code, errors) == (

@@ -38,7 +38,7 @@ RUNS = {  # without dropout, whose masks other machines draw otherwise
         *["model.equilibrium.jacobian_weight=0.5", "optimizer=adam", "task.delay=50", *EXACT, *SYNTHETIC],
     ],
     "copy-weight_tied_transformer": ["model=weight_tied_transformer", "model.d_model=16", "task.delay=50", *SYNTHETIC],
-    "copy-bn_lstm": ["model=bn_lstm", "model.hidden_size=32", "task.delay=50", *SYNTHETIC],
+    "adding-bn_lstm": ["model=bn_lstm", "model.hidden_size=32", "task=adding", "task.length=40", *SYNTHETIC],
     "copy-trellisnet": ["model=trellisnet", "model.hidden_size=16", "task.delay=50", *SYNTHETIC],
     "ptb_word-lstm_small": ["experiment=ptb_word/lstm_small", "model.hidden_size=32", "embedding.d_embed=32"],
     "ptb_word-awd_lstm": [
@@ -73,7 +73,7 @@ def losses(name: str, source: Path | None, folder: Path, data: Path) -> list[flo
 
 RUNS |= {
     f"{name}-reference": [*RUNS[name], "model.backend=reference"]
-    for name in ("copy-scornn", "copy-kru", "copy-lstm", "copy-bn_lstm")
+    for name in ("copy-scornn", "copy-kru", "copy-lstm", "adding-bn_lstm")
 }
 RUNS["copy-gru-adafactor-reference"] = [
     *RUNS["copy-gru-adafactor"],

@@ -160,18 +160,17 @@ class BNLSTM(Backbone):
         return isinstance(self.norm_cell, BatchNorm) and (not self.training or isinstance(self.peers, Alone))
 
     def _native(self, x_TB: Tensor, h_BH: Tensor, c_BH: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        statistics, gains, eps = None, [], 0.0
         norms = [norm for norm in self._norms() if isinstance(norm, BatchNorm)]
-        n_features = 2 * self.bias.numel() + self.bias_cell.numel()
-        if not norms:
-            ones_TS = self.bias.new_ones(len(x_TB), n_features)
-            statistics, gains = normalised.Statistics(torch.zeros_like(ones_TS), ones_TS, 0.0), [ones_TS[0]]
-        else:
-            gains, eps = [norm.gain for norm in norms], norms[0].eps
+        statistics, eps = None, 0.0
+        if norms:
+            gain_S, eps = torch.cat([norm.gain for norm in norms]), norms[0].eps
             if not self.training:
                 means, variances = zip(*(norm.population(start, len(x_TB)) for norm in norms), strict=True)
                 statistics = normalised.Statistics(torch.cat(means, 1), torch.cat(variances, 1), eps)
-        weights = (self.weight_input, self.weight_hidden, torch.cat(gains), torch.cat([self.bias, self.bias_cell]))
+        else:
+            ones_TS = self.bias.new_ones(len(x_TB), 2 * self.bias.numel() + self.bias_cell.numel())
+            statistics, gain_S = normalised.Statistics(torch.zeros_like(ones_TS), ones_TS, eps), ones_TS[0]
+        weights = (self.weight_input, self.weight_hidden, gain_S, torch.cat([self.bias, self.bias_cell]))
         h_TBH, c_BH, used = normalised.lstm(x_TB, *weights, h_BH, c_BH, statistics, eps, self._spare)
         if statistics is None:
             sizes = [norm.gain.numel() for norm in norms]

@@ -74,7 +74,7 @@ class BatchNorm(Norm):
 
 def moments(x_TBD: Tensor, valid_TB: Tensor | None, peers: Peers) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and biased variance (T, D) over the valid rows of all processes, differentiable, and the rows' number (T,).
-    In two passes, so that equal rows have a variance of exactly zero; a process may have no rows."""
+    In two passes, which keep the digits of a small variance. A process may have no rows."""
     ones_TB1 = x_TBD.new_ones(*x_TBD.shape[:2], 1)
     weight_TB1 = ones_TB1 if valid_TB is None else ones_TB1 * valid_TB[..., None]
     total = peers.sum(torch.cat([x_TBD * weight_TB1, weight_TB1], 2).sum(1))

@@ -50,7 +50,7 @@ struct Call {
   void* x_grad;              // (steps, rows, d), or null
 };
 
-// Mean and biased variance of each column of z (rows x n), in two passes: equal rows have exactly none.
+// Mean and biased variance of each column of z (rows x n), in two passes, which keep the digits of a small variance.
 template <typename T>
 void moments(long rows, const T* z, long row_length, long n, T* mean, T* variance) {
   std::fill(mean, mean + n, T(0));
