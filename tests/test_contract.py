@@ -31,10 +31,12 @@ from seqbench.models.cells.norm.batch_norm import BatchNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.convolutional.gated_cnn import GatedCNN
+from seqbench.models.convolutional.lenet import LeNet
 from seqbench.models.convolutional.tcn import TCN
 from seqbench.models.convolutional.trellisnet import TrellisNet
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
+from seqbench.models.other.mlp import MLP
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.bn_lstm import BNLSTM
 from seqbench.models.recurrent.gru import GRU
@@ -88,6 +90,8 @@ MODELS = {
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
     "kru_lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
+    "lenet": lambda: LeNet(D, [3, 4], kernel=1, sizes=[5], image=[2, 3]),
+    "mlp": lambda: MLP(D, [7, 5], "tanh"),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
     "tcn": lambda: TCN(D, [8, 8, 5], kernel=3),

@@ -101,8 +101,8 @@ def check_inputs_and_outputs(task: Task) -> None:
             elif outputs.kind in ("reals", "bits"):
                 _check_reals(batch.targets, outputs.size, n_axes + 1, f"targets {where}")
             if outputs.kind == "bits":
-                bits = ((batch.targets == 0) | (batch.targets == 1)).all()
-                assert bool(bits), f"targets {where} are not bits, 0 or 1"
+                bits = ((batch.targets >= 0) & (batch.targets <= 1)).all()
+                assert bool(bits), f"targets {where} are not bits or probabilities of them, from 0 to 1"
 
 
 def check_pure(make: Make) -> None:
@@ -120,9 +120,10 @@ def check_pure(make: Make) -> None:
 
 
 def check_epochs(task: Task, fresh: bool = False) -> None:
-    """Each epoch of training has the same targets, in whatever order; or, where it is `fresh`, others."""
+    """Each epoch of training has the same targets, in whatever order; or, where it is `fresh` or draws each batch by
+    itself, others."""
     first, second = _targets(task, "train", 0), _targets(task, "train", task.n_batches("train"))
-    if fresh:
+    if fresh or task.sampling is not None:
         assert first != second, "training batches are not new in the second epoch"
     else:
         assert first == second, "the second epoch has not the targets of the first"

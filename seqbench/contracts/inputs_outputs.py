@@ -23,8 +23,8 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says, at each step or once a sequence: one of `size` classes, `size` real numbers, `size` bits,
-    or none."""
+    """What the network says, at each step or once a sequence: one of `size` classes, `size` real numbers, `size` bits
+    (whose targets may be probabilities of a bit, as the greys of an image are), or none."""
 
     kind: Kind
     size: int = 0

@@ -31,7 +31,7 @@ IMAGES = ["task.valid_size=7", "task.batch_size=6", "task.eval_batch_size=5"]
 MUSIC = ["task.batch_size=3", "task.eval_batch_size=2"]
 REVIEWS = ["task.valid_size=5", "task.batch_size=4", "task.eval_batch_size=3", "task.max_length=6"]
 MADE = {  # what makes small raw files for a task
-    **dict.fromkeys(("mnist", "smnist", "pmnist"), make_mnist),
+    **dict.fromkeys(("mnist", "mnist_autoencoder", "mnist_poisson", "smnist", "pmnist"), make_mnist),
     "music": make_music,
     "imdb": make_imdb,
 }
@@ -42,6 +42,8 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "adding": [ADDING, *([*ADDING, f"task.variant={variant}"] for variant in ("scornn", "tcn"))],
     **{name: [TEXT, [*TEXT, "task.variable_bptt=true", "task.data_seed=3"]] for name in CORPORA},
     "mnist": [IMAGES, *([*IMAGES, f"task.layout={layout}"] for layout in ("rows", "pixels"))],
+    "mnist_autoencoder": [IMAGES],
+    "mnist_poisson": [IMAGES, [*IMAGES, "task.layout=rows"]],
     "smnist": [IMAGES, [*IMAGES, "task.valid_size=0"], [*IMAGES, "task.valid_from=last", "task.data_seed=3"]],
     "pmnist": [IMAGES, [*IMAGES, "task.permutation=with_replacement"]],
     "music": [MUSIC, [*MUSIC, "task.data_seed=3"]],

@@ -7,6 +7,7 @@ before, in whatever process. Batches differ by at most one in size: none is left
 from __future__ import annotations
 
 import functools
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from seqbench.data.random_bits import philox
 
 _STREAM = 0x0DE5  # apart from the other draws of the seed
 _POOL = 8  # batches that are sorted by length together: their sequences are of like length, and still random
+
+
+class Order(Protocol):
+    """`n_batches` of a pass, and the examples of each."""
+
+    n_batches: int
+
+    def examples(self, index: int) -> np.ndarray: ...
 
 
 class Shuffled:

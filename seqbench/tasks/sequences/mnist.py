@@ -25,7 +25,7 @@ from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.ranges import Count, NotNegativeInt, OneOf
 from seqbench.contracts.task import SPLITS
 from seqbench.data.arrays import mnist
-from seqbench.data.arrays.order import InOrder, Shuffled
+from seqbench.data.arrays.order import InOrder, Order, Shuffled
 from seqbench.data.arrays.store import are_arrays_at_hand, ensure_arrays
 from seqbench.data.files.lock import say
 from seqbench.data.random_bits import check_data_seed
@@ -70,7 +70,7 @@ class MNIST(Labelling):
         self.images = dict.fromkeys(SPLITS, arrays["train_images"]) | {"test": arrays["test_images"]}
         self.labels = dict.fromkeys(SPLITS, arrays["train_labels"]) | {"test": arrays["test_labels"]}
         self.rows = rows | {"test": np.arange(len(arrays["test_labels"]))}
-        self.index: dict[str, Shuffled | InOrder] = {
+        self.index: dict[str, Order] = {
             "train": Shuffled(len(train), batch_size, data_seed),
             "valid": InOrder(len(self.rows["valid"]), eval_batch_size),
             "test": InOrder(len(self.rows["test"]), eval_batch_size),
