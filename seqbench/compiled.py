@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import FrameType
 
@@ -30,12 +31,31 @@ from seqbench.errors import UserError
 FLAGS = ["-O3", "-march=native", "-std=c++17", "-pthread", "-fno-math-errno", "-fno-trapping-math"]
 
 
+_plain_only = ContextVar("plain_only", default=False)
+
+
 class BackendError(UserError, RuntimeError):
     """backend=native where there is nothing compiled for the device, type or shape."""
 
 
 class BuildError(RuntimeError):
     """A library that cannot be built, in one line."""
+
+
+@contextlib.contextmanager
+def plain_operations() -> Iterator[None]:
+    """Within it models compute by PyTorch's own operations alone, whatever their `backend`: torch.func transforms
+    those, and a `TorchFunctionMode` sees them, while compiled code is closed to both."""
+    token = _plain_only.set(True)
+    try:
+        yield
+    finally:
+        _plain_only.reset(token)
+
+
+def plain_only() -> bool:
+    """Whether compiled code is to stay out of what is computed now."""
+    return _plain_only.get()
 
 
 @functools.cache

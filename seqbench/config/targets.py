@@ -58,7 +58,9 @@ KINDS = {
         frozenset({"d_input", "n_outputs", "embedding", "peers"}),
     ),
     "optimizer": Kind(
-        ("seqbench.optim", "torch.optim"), ("torch.optim.Optimizer",), frozenset({"params", "network", "peers"})
+        ("seqbench.optim", "torch.optim"),
+        ("torch.optim.Optimizer",),
+        frozenset({"params", "network", "peers", "sampling"}),
     ),
     "schedule": Kind(
         ("seqbench.optim",),

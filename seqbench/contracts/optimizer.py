@@ -1,7 +1,8 @@
 """What an optimizer may know of a step, and what it may say of itself.
 
 Any `torch.optim.Optimizer` will do. A constructor that takes `network` is given the learner, one that takes `peers` the
-other processes. The class attribute `reduces_gradients = True` says that it sums gradients over the processes itself.
+other processes, one that takes `sampling` how training rows are drawn, where the task says it. The class attribute
+`reduces_gradients = True` says that it sums gradients over the processes itself.
 """
 
 from __future__ import annotations
@@ -38,4 +39,13 @@ class Averaging(Protocol):
 
     def averaged(self) -> contextlib.AbstractContextManager[bool]:
         """The evaluated weights for as long as the context lasts; the value is whether they differ."""
+        ...
+
+
+@runtime_checkable
+class Spending(Protocol):
+    """An optimizer whose steps use something up, such as privacy."""
+
+    def spent(self) -> dict[str, float]:
+        """What the steps so far have cost, by name: metrics of the record."""
         ...

@@ -117,12 +117,15 @@ def _makers(config: Config, peers: Peers) -> tuple[Callable[..., Any], Callable[
     )
 
 
-def assemble_optimizer(config: Config, learner: Learner, peers: Peers | None = None) -> GroupedOptimizer:
+def assemble_optimizer(config: Config, learner: Learner, task: Task, peers: Peers | None = None) -> GroupedOptimizer:
     """The optimizer of the learner's parameters, by group."""
+    sampling = task.sampling if config.train.accumulate == 1 else None  # what several draws make up is not one draw
+
+    derived = {"network": learner, "peers": peers or Alone(), "sampling": sampling}
 
     def make(target: str | None, parameters: list[dict[str, Any]], settings: Any) -> Any:
         node = {"_target_": target or config.optimizer["_target_"], **settings}
-        return instantiate("optimizer", node, params=parameters, network=learner, peers=peers or Alone())
+        return instantiate("optimizer", node, params=parameters, **derived)
 
     settings = {key: value for key, value in config.optimizer.items() if key != "_target_"}
     try:

@@ -61,7 +61,7 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
     batches = [run.task.batch("train", progress.step * accumulate + index) for index in range(accumulate)]
     lr_scale = sum(batch.lr_scale for batch in batches) / accumulate
     run.optimizer.set_factor(run.schedule(progress.step, progress.history) * lr_scale)
-    count = sum(batch.count() for batch in batches)
+    count = sum(batch.count() for batch in batches) or 1  # rows that are drawn at random may be none
     loss_scale = run.scaler.get_scale() * world.size / count
     run.optimizer.begin(StepFacts(progress.step, progress.history, count, loss_scale, seed))
     run.trained.train()
@@ -119,7 +119,7 @@ def _evaluate(run: Run) -> None:
     progress, selection = run.progress, run.task.selection
     (total,) = run.world.sum([float(progress.running[0])])
     with run.optimizer.averaged():
-        metrics, _ = evaluate(run, "valid")
+        metrics = {**evaluate(run, "valid")[0], **run.optimizer.spent()}
     if not math.isfinite(metrics[selection]):
         raise _not_finite(run, f"The {selection} on valid is not finite ({metrics[selection]}) at")
     run.log.evaluation(

@@ -60,7 +60,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
     max_steps = config.train.max_steps or math.ceil((config.train.max_epochs or 0) * n_batches / accumulate)
     if task.equal_batches:  # else some processes may have no sequence of a small batch
         world.check_rows(task.batch("train", 0))
-    optimizer = assemble_optimizer(config, learner, world.peers)
+    optimizer = assemble_optimizer(config, learner, task, world.peers)
     expected = Expected(
         folder.name, shapes_of(learner.state_dict()), optimizer_sizes(optimizer.state_dict()), max_steps
     )
@@ -154,7 +154,7 @@ def _finish(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:
         run.learner.load_state_dict(selected["network"])
         tested_step, weights = Progress(**selected["progress"]).step, contextlib.nullcontext()  # it holds the averages
     with weights:
-        metrics = {split: evaluate(run, split)[0] for split in ("valid", "test")}
+        metrics = {split: {**evaluate(run, split)[0], **run.optimizer.spent()} for split in ("valid", "test")}
     if not run.world.leads:
         return None
     runs = Places(config).runs

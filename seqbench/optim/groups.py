@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seqbench.contracts.backbone import ParameterGroup
-from seqbench.contracts.optimizer import Averaging, Informed, StepFacts
+from seqbench.contracts.optimizer import Averaging, Informed, Spending, StepFacts
 
 MAIN = "main"
 
@@ -55,6 +55,11 @@ class GroupedOptimizer:
         for optimizer in self.all():
             if isinstance(optimizer, Informed):
                 optimizer.begin(facts)
+
+    def spent(self) -> dict[str, float]:
+        """What the steps so far have cost, by name, of those that say it."""
+        spending = [optimizer for optimizer in self.all() if isinstance(optimizer, Spending)]
+        return {name: value for optimizer in spending for name, value in optimizer.spent().items()}
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[bool]:

@@ -6,12 +6,17 @@ import torch
 from seqbench.checks.optimizers import check_it_resumes, check_optimizer
 from seqbench.config.compose import composed
 from seqbench.config.nodes import options
+from seqbench.contracts.peers import Alone
+from seqbench.contracts.task import Sampling
 from seqbench.engine.assemble import instantiate
 
 OPTIMIZERS = {  # settings beside the YAML's
     "adafactor": [],
     "adam": [],
     "adamw": [],
+    "dp_sgd": ["optimizer.noise=0.1"],
+    "ekfac": ["optimizer.basis_every=2", "optimizer.damping=1.0", "optimizer.scaling_decay=0.5"],
+    "kfac": ["optimizer.basis_every=2", "optimizer.damping=1.0"],
     "lion": [],
     "nt_asgd": ["optimizer.lr=0.01"],
     "rmsprop": [],
@@ -23,7 +28,8 @@ OPTIMIZERS = {  # settings beside the YAML's
 def make_of(name):
     node = dict(composed([f"optimizer={name}", *OPTIMIZERS[name]]).optimizer)
     del node["groups"]
-    return lambda parameters: instantiate("optimizer", node, params=parameters)
+    derived = {"peers": Alone(), "sampling": Sampling(n_rows=50, rows_per_step=5)}
+    return lambda parameters, learner: instantiate("optimizer", node, params=parameters, network=learner, **derived)
 
 
 def test_every_optimizer_has_a_row():
@@ -41,4 +47,4 @@ def test_a_forgotten_state_is_noticed():
             return {**super().state_dict(), "state": {}}
 
     with pytest.raises(AssertionError, match="a resumed optimizer goes on otherwise"):
-        check_it_resumes(lambda parameters: Forgetful(parameters, lr=0.1, momentum=0.9))
+        check_it_resumes(lambda parameters, _: Forgetful(parameters, lr=0.1, momentum=0.9))

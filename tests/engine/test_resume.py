@@ -135,6 +135,22 @@ def test_kills_of_a_hebbian_softmax(tmp_path):
     compare([*TINY, "head=hebbian", "head.target_chunk=7"], tmp_path, times=2)
 
 
+INSIDE = [setting for setting in TINY if not setting.startswith("model.")]
+INSIDE += ["model=lstm", "model.hidden_size=8", "optimizer=ekfac", "optimizer.lr=0.01", "optimizer.basis_every=3"]
+
+
+def test_kills_of_a_run_with_eigenbases(tmp_path):
+    compare([*INSIDE, "optimizer.scaling_decay=0.5"], tmp_path, times=2)
+
+
+@pytest.mark.slow
+def test_kills_of_a_private_run(tmp_path, real_data):
+    arguments = ["experiment=mnist_dp/lenet", f"source={real_data / 'mnist'}", f"data_dir={tmp_path / 'data'}"]
+    arguments += ["train.max_epochs=null", "train.max_steps=20", "train.eval_every=10", "task.batch_size=30"]
+    whole = compare([*arguments, "log.every=1", "checkpoint.every=3"], tmp_path, times=2)
+    assert rows(whole)[-1]["valid"]["epsilon"] > 0
+
+
 def test_kills_of_two_processes(tmp_path):
     compare([*TINY, "train.nproc=2", "train.max_steps=60"], tmp_path, times=1)
 
@@ -204,6 +220,14 @@ def test_one_process_equals_two(tmp_path, extra):
     assert len(one[0]) == 12
     assert one[0] == pytest.approx(two[0], rel=1e-6)
     assert one[1] == pytest.approx(two[1], rel=1e-4)
+
+
+def test_one_process_equals_two_in_an_eigenbasis(tmp_path):
+    """Gradients of a few 1e-7 apart turn its vectors: exactly equal in float64 (optim/test_inside_processes.py)."""
+    settings = [*INSIDE, "train.max_steps=12", "optimizer.damping=0.1"]
+    one, two = (losses_and_norms([*settings, f"train.nproc={nproc}"], tmp_path / str(nproc)) for nproc in (1, 2))
+    assert len(one[0]) == 12 and one[0][-1] < one[0][0]
+    assert one[0] == pytest.approx(two[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("nproc", [1, pytest.param(2, marks=pytest.mark.slow)])

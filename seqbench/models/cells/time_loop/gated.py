@@ -40,7 +40,7 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
     input_weight, weight, input_bias, bias = module.all_weights[0]
     can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
     can = can and not torch.is_autocast_enabled("cpu") and x.shape[1] > 0
-    if backend == "reference" or (backend == "auto" and (not can or x.shape[1] < SHORTEST)):
+    if backend == "reference" or compiled.plain_only() or (backend == "auto" and (not can or x.shape[1] < SHORTEST)):
         return None
     if not can or library() is None:
         if backend == "native":

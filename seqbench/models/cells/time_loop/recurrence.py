@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqbench.compiled import BackendError
+from seqbench.compiled import BackendError, plain_only
 from seqbench.models.cells.time_loop import native
 
 NONLINEARITIES = ("modrelu", "complex_modrelu", "tanh")  # numbered as in cpp/nonlinearities.h
@@ -237,7 +237,7 @@ def recurrence(
 
 def _path(weight: Tensor, linear_map: Map, backend: str) -> str:
     """compiled (CPU), gpu, or reference."""
-    if backend == "reference":
+    if backend == "reference" or plain_only():
         return "reference"
     if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64) and native.library() is not None:
         return "compiled"
