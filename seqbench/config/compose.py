@@ -22,6 +22,7 @@ from seqbench.config.arguments import CommandLine
 from seqbench.config.complaints import BY_ACCIDENT, ERRORS, by_accident, explained
 from seqbench.config.identity import run_id
 from seqbench.config.nodes import files, groups, node_of, plugin_folders
+from seqbench.config.own_data import name_own_data
 from seqbench.config.plugin_use import with_plugins
 from seqbench.config.plugins import EXAMPLE
 from seqbench.config.schema import Config, folder, typed
@@ -90,12 +91,15 @@ def _initial_run(name: str | None, seed: int) -> str | None:
 
 
 def to_config(node: DictConfig) -> Config:
-    """A composed DictConfig as a typed `Config`, interpolations resolved, its plugins named."""
+    """A composed DictConfig as a typed `Config`, interpolations resolved, its plugins named, and data of one's own by
+    their checksum."""
     OmegaConf.resolve(node)
     config = typed(node)
     if config.plugins:
         raise ConfigError(f"A config file sets plugins, which the command line alone may: {EXAMPLE}.")
-    return with_plugins(config)
+    config = with_plugins(config)
+    name_own_data(config)
+    return config
 
 
 def _check_hydras(node: DictConfig, overrides: Sequence[str]) -> None:

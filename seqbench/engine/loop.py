@@ -20,6 +20,7 @@ from seqbench.contracts.optimizer import StepFacts
 from seqbench.contracts.pytree import detach
 from seqbench.engine.runtime import Run, save
 from seqbench.errors import RunError
+from seqbench.evaluation.protocols import Spelled
 
 
 def fit(run: Run, stopping: Callable[[], str] = lambda: "") -> None:
@@ -105,7 +106,10 @@ def evaluate(run: Run, split: str) -> tuple[dict[str, float], Findings]:
     names = sorted(findings.sums)
     total = run.world.sum([number for name in names for number in findings.sums[name]])
     sums = {name: (total[2 * i], round(total[2 * i + 1])) for i, name in enumerate(names)}
-    return {**run.evaluation.metrics(run.task, sums), **_diagnostics(run)}, findings
+    metrics, task = run.evaluation.metrics(run.task, sums), run.task
+    if isinstance(task, Spelled) and "nll" in metrics:
+        metrics |= task.text_metrics(split, metrics["nll"])
+    return {**metrics, **_diagnostics(run)}, findings
 
 
 def _diagnostics(run: Run) -> dict[str, float]:

@@ -31,6 +31,15 @@ class Vocabulary(Protocol):
 
 
 @runtime_checkable
+class Spelled(Protocol):
+    """A task whose tokens spell a text, so that its loss can be divided by more than tokens."""
+
+    def text_metrics(self, split: str, nll: float) -> dict[str, float]:
+        """The metrics by characters and by words of a split whose tokens have a mean loss of `nll` nats."""
+        ...
+
+
+@runtime_checkable
 class Sentences(Protocol):
     """A task whose pairs are sentences to be translated."""
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from seqbench.data.files.manifest import damaged, read_manifest, set_sha256
 from seqbench.data.pairs.source import ParallelCorpus
-from seqbench.data.pairs.subword import KINDS, Subwords
+from seqbench.data.pairs.subword import Subwords
+from seqbench.data.sentencepiece_model import KINDS
 from seqbench.data.text.corpus import SPLITS
 from seqbench.data.text.store import DTYPES
 

@@ -8,7 +8,6 @@ a block of text and the vocabulary.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from dataclasses import asdict
@@ -19,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from seqbench.data.errors import DataError, another_text
-from seqbench.data.files.atomic import flush, publish, save
+from seqbench.data.files.atomic import publish
 from seqbench.data.files.lock import Progress, once
-from seqbench.data.files.manifest import MANIFEST, files_entry
+from seqbench.data.files.manifest import MANIFEST
 from seqbench.data.text.corpus import SPLITS, Corpus
 from seqbench.data.text.encode import encode, numbers, wrong
 from seqbench.data.text.source import HUB, Text, find, find_near
-from seqbench.data.text.store import DTYPES, FORMAT, VOCABULARY, Prepared, binary, file_names, open_prepared
+from seqbench.data.text.store import Prepared, file_names, open_prepared, write_set
 from seqbench.data.text.tokenizer import UNK, Numbering, ranked
 
 
@@ -117,26 +116,14 @@ def _write(corpus: Corpus, folder: Path, texts: dict[str, Text], progress: Progr
     if corpus.vocabulary_size not in (None, len(vocabulary)):
         difference = f"it has {len(vocabulary):,} types where {corpus.vocabulary_size:,} are expected"
         raise wrong(corpus, "train", texts["train"].where, difference)
-    dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
-    id_of_number = _ids(corpus, numbering, order, vocabulary).astype(DTYPES[dtype])
-    for split in SPLITS:
-        with (folder / binary(split)).open("wb") as file:
-            for block in numbers(folder, split):
-                file.write(id_of_number[block].data)
-            flush(file)
-    save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
-    manifest = {
-        "format": FORMAT,
+    ids = _ids(corpus, numbering, order, vocabulary)
+    stated = {
         "corpus": corpus.name,
         "version": corpus.version,
         "tokenizer": corpus.tokenizer.name,
-        "vocabulary_size": len(vocabulary),
-        "dtype": dtype,
         "splits": {split: asdict(entry) for split, entry in entries.items()},
-        "files": files_entry(folder, sorted(file_names())),
     }
-    save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    return manifest
+    return write_set(folder, {split: numbers(folder, split) for split in SPLITS}, ids, vocabulary, stated, file_names())
 
 
 def _vocabulary(corpus: Corpus, numbering: Numbering, folder: Path) -> tuple[np.ndarray, list[str]]:

@@ -125,7 +125,8 @@ class _Encoder:
         file.write(self.numbering.encode(pieces).data)
         entry.n_tokens += len(pieces)
         entry.n_lines += n_lines
-        entry.n_words += len(pieces) - n_lines if tokenizer is WORD else len(block.split())
+        blanked = text if tokenizer.encoding == "utf-8" else block  # white space of Unicode, where there are characters
+        entry.n_words += len(pieces) - n_lines if tokenizer is WORD else len(blanked.split())
         entry.n_characters += len(text) - n_lines
         entry.n_bytes += len(block)
 

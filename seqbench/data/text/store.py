@@ -8,13 +8,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqbench.data.errors import DataError
-from seqbench.data.files.manifest import damaged, read_manifest, set_sha256
+from seqbench.data.files.atomic import flush, save
+from seqbench.data.files.manifest import MANIFEST, damaged, files_entry, read_manifest, set_sha256
 from seqbench.data.text.corpus import SPLITS, Corpus
 
 FORMAT = 1  # goes up when the files' layout changes; sets of another format are prepared anew
@@ -65,6 +68,38 @@ class Prepared:
     def n_tokens(self, split: str) -> int:
         """Tokens of a split, the <eos> of each line included."""
         return self.manifest["splits"][split]["n_tokens"]
+
+
+def write_set(
+    folder: Path,
+    numbers: Mapping[str, Iterable[np.ndarray]],
+    id_of_number: np.ndarray,
+    vocabulary: Sequence[str],
+    stated: Mapping[str, Any],
+    names: Iterable[str],
+) -> dict[str, Any]:
+    """Write a set into a folder, its manifest last, which is returned.
+
+    `numbers` are blocks of each split's tokens, `id_of_number` says what they are written as; `stated` is what the
+    manifest says beside the layout, `names` are the set's files, of which others than ids and vocabulary are there.
+    """
+    dtype = "uint16" if len(vocabulary) <= 1 << 16 else "uint32"
+    ids = id_of_number.astype(DTYPES[dtype])
+    for split in SPLITS:
+        with (folder / binary(split)).open("wb") as file:
+            for block in numbers[split]:
+                file.write(ids[block].data)
+            flush(file)
+    save(folder / VOCABULARY, "".join(f"{token}\n" for token in vocabulary))
+    manifest = {
+        "format": FORMAT,
+        **stated,
+        "vocabulary_size": len(vocabulary),
+        "dtype": dtype,
+        "files": files_entry(folder, sorted(names)),
+    }
+    save(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    return manifest
 
 
 def open_prepared(corpus: Corpus, data_dir: Path) -> Prepared | None:
