@@ -89,11 +89,16 @@ def are_at_hand(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path, 
 def _require_text(pairs: Pairs, texts: dict[str, PairText], source: str) -> None:
     """Raise `DataError` unless a prepared set was made from these texts."""
     for split, text_of in texts.items():
-        digest = hashlib.sha256()
-        for block in text_of.blocks():
-            _add_text(digest, block)
-        if digest.hexdigest() != pairs.manifest["splits"][split]["text_sha256"]:
+        if text_sha256(text_of) != pairs.manifest["splits"][split]["text_sha256"]:
             raise another_text(pairs.path, split, source)
+
+
+def text_sha256(text_of: PairText) -> str:
+    """The checksum of a split's text, however it lies in files."""
+    digest = hashlib.sha256()
+    for block in text_of.blocks():
+        _add_text(digest, block)
+    return digest.hexdigest()
 
 
 def _add_text(digest: Any, block: Block) -> None:

@@ -30,8 +30,9 @@ class ParallelCorpus:
     """A corpus of sentence pairs. `name` is also the task's name on the command line.
 
     `files` are the names that a split's files may have, {language} and {side} (src, tgt) to be filled in; each may end
-    in .gz. `n_pairs` are those of the published splits, where they are agreed on. `version` goes up when the pairs
-    change. `folders` are names of folders that a copy may lie in.
+    in .gz. A name with neither is that of a table: a pair on each line, a tab between its sides. `n_pairs` are those of
+    the published splits, where they are agreed on. `version` goes up when the pairs change. `folders` are names of
+    folders that a copy may lie in. `text` tells apart the texts that have one name.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ParallelCorpus:
     folders: tuple[str, ...]
     hub: ParallelHub | None
     notice: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def _split(
     for pattern in corpus.files[split]:
         plain = [pattern.format(language=language, side=side) for language, side in zip(languages, _SIDES, strict=True)]
         present = [next((file for file in (name, f"{name}.gz") if file in names), None) for name in plain]
+        if plain[0] == plain[1] and present[0] is not None:
+            return PairText(str(folder / present[0]), partial(_table, folder / present[0]))
         if present[0] is not None and present[1] is not None:
             paths = (folder / present[0], folder / present[1])
             return PairText(str(paths[0]), partial(_blocks, *paths))
@@ -150,6 +154,22 @@ def _blocks(source: Path, target: Path) -> Iterator[Block]:
         yield block  # type: ignore[misc]
 
 
+def _table(path: Path) -> Iterator[Block]:
+    """Pairs of a file with a tab on each line. Raises `DataError` for a line with another number of them."""
+    n_lines = 0
+    for block in line_blocks(path):
+        pairs: Block = []
+        for line in block.split(b"\n"):
+            n_lines += 1
+            sides = line.split(b"\t")
+            if len(sides) != 2:
+                raise DataError(
+                    f"line {n_lines:,} of {path} has {len(sides) - 1} tabs; a pair has one, between source and target."
+                )
+            pairs.append((_decoded(sides[0]), _decoded(sides[1])))
+        yield pairs
+
+
 def _lines(path: Path) -> Iterator[str | None]:
     """The stripped lines of a file."""
     for block in line_blocks(path):
@@ -164,6 +184,8 @@ def _decoded(line: bytes) -> str | None:
 
 
 def _hub(corpus: ParallelCorpus, languages: tuple[str, str], data_dir: Path, progress: Progress) -> dict[str, PairText]:
+    if not corpus.folders:  # text of one's own, which only its owner can name
+        raise DataError(f"The text of this run is not prepared in {data_dir}; name its folder as source=<folder>.")
     reason = "it is on no hub" if corpus.hub is None else obstacle()
     if corpus.hub is None or reason is not None:
         raise DataError(

@@ -125,7 +125,7 @@ def file_names() -> list[str]:
 def place(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -> Path:
     """The folder of a set: one for each way of preparing, so that two runs do not overwrite each other's."""
     key = hashlib.sha256(json.dumps(settings.stated(), sort_keys=True).encode()).hexdigest()[:8]
-    return data_dir / f"{corpus.name}-{key}"
+    return data_dir / "-".join(filter(None, (corpus.name, corpus.text, key)))
 
 
 def open_pairs(corpus: ParallelCorpus, settings: PairSettings, data_dir: Path) -> Pairs | None:

@@ -105,21 +105,12 @@ class Translation(Task):
 
         They are made anew if `force`, or where a source is named.
         """
-        pair_settings = _pair_settings(settings)
-        pairs = ensure_pairs(cls.corpus, pair_settings, data_dir, source, force or source is not None, say)
-        splits = pairs.manifest["splits"]
-        counts = " / ".join(f"{splits[split]['n_pairs']:,}" for split in SPLITS)
-        skipped = ", ".join(f"{count:,} {reason}" for reason, count in splits["train"]["skipped"].items())
-        return (
-            f"{cls.corpus.name}: {counts} pairs of {splits['train']['n_read']:,} training lines (left out: {skipped}), "
-            f"{len(pairs.subwords):,} {pair_settings.subword} pieces, in {pairs.path}"
-            f"{'' if pairs.published(cls.corpus.n_pairs) else _other(cls.corpus)}"
-        )
+        return prepare_pairs(cls.corpus, data_dir, source, force, settings)
 
     @classmethod
     def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
         """Whether the data are on this machine, prepared or to be prepared."""
-        return are_at_hand(cls.corpus, _pair_settings(settings), data_dir, source)
+        return are_at_hand(cls.corpus, pair_settings(settings), data_dir, source)
 
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches
@@ -189,7 +180,24 @@ class WMT14French(Translation):
     corpus = WMT14_FRENCH
 
 
-def _pair_settings(settings: dict[str, Any]) -> PairSettings:
+def prepare_pairs(
+    corpus: ParallelCorpus, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]
+) -> str:
+    """Prepare a corpus as the task's own `settings` say, and say what there is."""
+    how = pair_settings(settings)
+    pairs = ensure_pairs(corpus, how, data_dir, source, force or source is not None, say)
+    splits = pairs.manifest["splits"]
+    counts = " / ".join(f"{splits[split]['n_pairs']:,}" for split in SPLITS)
+    skipped = ", ".join(f"{count:,} {reason}" for reason, count in splits["train"]["skipped"].items())
+    return (
+        f"{corpus.name}: {counts} pairs of {splits['train']['n_read']:,} training lines (left out: {skipped}), "
+        f"{len(pairs.subwords):,} {how.subword} pieces, in {pairs.path}"
+        f"{'' if pairs.published(corpus.n_pairs) else _other(corpus)}"
+    )
+
+
+def pair_settings(settings: dict[str, Any]) -> PairSettings:
+    """Those of a task's settings that say how pairs become ids."""
     names = ("vocabulary_size", "subword", "max_pieces", "max_ratio", "tokenized")
     languages = (settings["source_language"], settings["target_language"])
     return PairSettings(languages, **{name: settings[name] for name in names})
