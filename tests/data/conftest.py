@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import real_data
+from made_pairs import made
 
 import seqbench
 from seqbench.data.text.corpus import Corpus, Hub, Split
@@ -75,6 +76,29 @@ def raw(tmp_path: Path, text) -> Path:
     for split, lines in text.items():
         (folder / f"{split}.txt").write_text("".join(f"{line}\n" for line in lines))
     return folder
+
+
+@pytest.fixture
+def pair_text() -> dict[str, list[tuple[str, str]]]:
+    """The pairs of each of Multi30k's files."""
+    return {"train": made(200), "val": made(20, 1), "test_2016_flickr": made(15, 2)}
+
+
+@pytest.fixture
+def raw_pairs(tmp_path, pair_text):
+    """Writes them to a folder, but for what is changed: `raw_pairs(train__en=b"...")`."""
+
+    def write(**changed: bytes) -> Path:
+        folder = tmp_path / "raw"
+        folder.mkdir(exist_ok=True)
+        for stem, rows in pair_text.items():
+            for side, language in enumerate(("en", "de")):
+                (folder / f"{stem}.{language}").write_text("".join(f"{row[side]}\n" for row in rows))
+        for name, content in changed.items():
+            (folder / name.replace("__", ".")).write_bytes(content)
+        return folder
+
+    return write
 
 
 @pytest.fixture

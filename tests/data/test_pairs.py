@@ -6,69 +6,32 @@ import codecs
 import gzip
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
+from made_pairs import SETTINGS, lines
 
 from seqbench.data.errors import DataError
-from seqbench.data.files.manifest import files_entry
 from seqbench.data.pairs import build as pair_build
 from seqbench.data.pairs.build import ensure_pairs
-from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH, WMT14_GERMAN
-from seqbench.data.pairs.store import PairSettings, open_pairs, place
-
-SETTINGS = PairSettings(("en", "de"), 300, "bpe", 40, 3.0, False)
-WORDS = [("a", "ein"), ("dog", "Hund"), ("cat", "Katze"), ("runs", "rennt"), ("sleeps", "schläft"), ("small", "klein")]
+from seqbench.data.pairs.corpora import MULTI30K, WMT14_FRENCH
+from seqbench.data.pairs.store import PairSettings
 
 
-def made(n, seed=0):
-    draw = np.random.default_rng(seed)
-    rows = [draw.integers(0, len(WORDS), draw.integers(3, 9)) for _ in range(n)]
-    return [tuple(" ".join(WORDS[i][side] for i in row) for side in (0, 1)) for row in rows]
-
-
-@pytest.fixture
-def text():
-    return {"train": made(200), "val": made(20, 1), "test_2016_flickr": made(15, 2)}
-
-
-@pytest.fixture
-def raw(tmp_path, text):
-    def write(**changed: bytes) -> Path:
-        folder = tmp_path / "raw"
-        folder.mkdir(exist_ok=True)
-        for stem, rows in text.items():
-            for side, language in enumerate(("en", "de")):
-                (folder / f"{stem}.{language}").write_text("".join(f"{row[side]}\n" for row in rows))
-        for name, content in changed.items():
-            (folder / name.replace("__", ".")).write_bytes(content)
-        return folder
-
-    return write
-
-
-def lines(rows, side):
-    return [row[side] for row in rows]
-
-
-def test_every_pair_comes_back(raw, text, tmp_path):
-    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
+def test_every_pair_comes_back(raw_pairs, pair_text, tmp_path):
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs()))
     for split, stem in (("train", "train"), ("valid", "val"), ("test", "test_2016_flickr")):
         for side, name in enumerate(("source", "target")):
-            ids = [pairs.sequence(split, name, i) for i in range(len(text[stem]))]
-            assert pairs.subwords.decode(ids) == lines(text[stem], side)
+            ids = [pairs.sequence(split, name, i) for i in range(len(pair_text[stem]))]
+            assert pairs.subwords.decode(ids) == lines(pair_text[stem], side)
             assert pairs.lengths(split, name).tolist() == [len(one) for one in ids]
             if split != "train":
-                assert pairs.text(split, name) == lines(text[stem], side)
+                assert pairs.text(split, name) == lines(pair_text[stem], side)
     assert pairs.manifest["splits"]["train"]["n_pairs"] == 200
     assert len(pairs.subwords) == 300
 
 
-def test_gzip_is_the_same_set(raw, tmp_path):
-    folder = raw()
+def test_gzip_is_the_same_set(raw_pairs, tmp_path):
+    folder = raw_pairs()
     plain = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "one", str(folder))
     for path in list(folder.iterdir()):
         (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
@@ -80,8 +43,8 @@ def test_gzip_is_the_same_set(raw, tmp_path):
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_a_mark_before_a_file_is_no_part_of_its_first_line(pack, raw, text, tmp_path):
-    folder = raw()
+def test_a_mark_before_a_file_is_no_part_of_its_first_line(pack, raw_pairs, pair_text, tmp_path):
+    folder = raw_pairs()
     plain = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "one", str(folder))
     for path in list(folder.iterdir()):
         content = pack(codecs.BOM_UTF8 + path.read_bytes())
@@ -90,36 +53,36 @@ def test_a_mark_before_a_file_is_no_part_of_its_first_line(pack, raw, text, tmp_
     marked = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "two", str(folder))
     assert marked.sha256 == plain.sha256
     references = marked.text("test", "target")
-    assert references == lines(text["test_2016_flickr"], 1)
+    assert references == lines(pair_text["test_2016_flickr"], 1)
     assert marked.subwords.decode(marked.subwords.encode(references)) == references
 
 
-def test_what_cannot_serve_is_counted(raw, text, tmp_path):
+def test_what_cannot_serve_is_counted(raw_pairs, pair_text, tmp_path):
     odd = [("word " * 10_000, "Wort"), ("", "leer"), ("empty", "  "), ("a dog", "ein Hund " * 8)]
-    english = "".join(f"{row[0]}\n" for row in [*text["train"], *odd]).encode() + b"caf\xe9\n"
-    german = "".join(f"{row[1]}\n" for row in [*text["train"], *odd, ("", "Café")]).encode()
-    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(train__en=english, train__de=german)))
+    english = "".join(f"{row[0]}\n" for row in [*pair_text["train"], *odd]).encode() + b"caf\xe9\n"
+    german = "".join(f"{row[1]}\n" for row in [*pair_text["train"], *odd, ("", "Café")]).encode()
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs(train__en=english, train__de=german)))
     split = pairs.manifest["splits"]["train"]
     assert split["skipped"] == {"empty": 2, "invalid_utf8": 1, "long": 1, "ratio": 1}
     assert split["n_read"] == 205 and split["n_pairs"] == 200
-    assert pairs.subwords.decode([pairs.sequence("train", "source", 199)]) == [text["train"][199][0]]
+    assert pairs.subwords.decode([pairs.sequence("train", "source", 199)]) == [pair_text["train"][199][0]]
 
 
-def test_only_newlines_end_lines_and_unknown_characters_survive(raw, text, tmp_path):
+def test_only_newlines_end_lines_and_unknown_characters_survive(raw_pairs, pair_text, tmp_path):
     strange = "a\x0bdog\x85and\u2028a 🦊 „café“"
-    english = "".join(f"{row[0]}\n" for row in text["val"]) + strange  # and no newline at the end
-    german = "".join(f"{row[1]}\n" for row in text["val"]) + "Fuchs\r\n"
+    english = "".join(f"{row[0]}\n" for row in pair_text["val"]) + strange  # and no newline at the end
+    german = "".join(f"{row[1]}\n" for row in pair_text["val"]) + "Fuchs\r\n"
     pairs = ensure_pairs(
-        MULTI30K, SETTINGS, tmp_path / "data", str(raw(val__en=english.encode(), val__de=german.encode()))
+        MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs(val__en=english.encode(), val__de=german.encode()))
     )
     assert pairs.text("valid", "source")[20] == strange and pairs.text("valid", "target")[20] == "Fuchs"
     assert pairs.subwords.decode([pairs.sequence("valid", "source", 20)])[0].endswith("🦊 „café“")
 
 
-def test_an_empty_line_of_test_is_kept(raw, text, tmp_path):
-    english = "".join(f"{row[0]}\n" for row in text["test_2016_flickr"]) + "\n"
-    german = "".join(f"{row[1]}\n" for row in text["test_2016_flickr"]) + "\n"
-    folder = raw(test_2016_flickr__en=english.encode(), test_2016_flickr__de=german.encode())
+def test_an_empty_line_of_test_is_kept(raw_pairs, pair_text, tmp_path):
+    english = "".join(f"{row[0]}\n" for row in pair_text["test_2016_flickr"]) + "\n"
+    german = "".join(f"{row[1]}\n" for row in pair_text["test_2016_flickr"]) + "\n"
+    folder = raw_pairs(test_2016_flickr__en=english.encode(), test_2016_flickr__de=german.encode())
     pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(folder))
     assert pairs.text("test", "target")[15] == "" and len(pairs.sequence("test", "source", 15)) == 0
 
@@ -145,14 +108,14 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("change", "said"), REFUSED, ids=range(len(REFUSED)))
-def test_refused_in_one_sentence_with_nothing_left(raw, tmp_path, change, said):
+def test_refused_in_one_sentence_with_nothing_left(raw_pairs, tmp_path, change, said):
     with pytest.raises(DataError, match=said):
-        ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(**change)))
+        ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs(**change)))
     assert not (tmp_path / "data").exists()
 
 
-def test_missing_sides_splits_and_languages(raw, tmp_path):
-    data, folder = tmp_path / "data", raw()
+def test_missing_sides_splits_and_languages(raw_pairs, tmp_path):
+    data, folder = tmp_path / "data", raw_pairs()
     (folder / "train.de").unlink()
     with pytest.raises(DataError, match=r"raw has train\.en but not train\.de \(or \.gz\), its other side"):
         ensure_pairs(MULTI30K, SETTINGS, data, str(folder))
@@ -176,15 +139,15 @@ def test_missing_sides_splits_and_languages(raw, tmp_path):
 
 
 @pytest.mark.parametrize(("size", "said"), [(50, "at least 2"), (100_000, "at most ")])
-def test_a_vocabulary_that_cannot_be(raw, tmp_path, size, said):
+def test_a_vocabulary_that_cannot_be(raw_pairs, tmp_path, size, said):
     settings = PairSettings(("en", "de"), size, "bpe", 40, None, False)
     with pytest.raises(DataError, match=rf"{size:,} bpe pieces cannot be learnt .* task\.vocabulary_size {said}\d+\."):
-        ensure_pairs(MULTI30K, settings, tmp_path / "data", str(raw()))
+        ensure_pairs(MULTI30K, settings, tmp_path / "data", str(raw_pairs()))
     assert not (tmp_path / "data").exists()
 
 
-def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text(raw, tmp_path):
-    folder, data = raw(), tmp_path / "data"
+def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text(raw_pairs, tmp_path):
+    folder, data = raw_pairs(), tmp_path / "data"
     other = PairSettings(("de", "en"), 290, "unigram", 40, None, False)
     first, second = (ensure_pairs(MULTI30K, one, data, str(folder)) for one in (SETTINGS, other))
     assert first.path != second.path
@@ -194,127 +157,35 @@ def test_settings_have_folders_of_their_own_and_a_set_is_opened_without_the_text
 
 
 @pytest.mark.parametrize("stem", ["train", "val", "test_2016_flickr"])
-def test_a_set_is_not_taken_for_that_of_another_text(raw, text, tmp_path, stem):
-    data, folder = tmp_path / "data", str(raw())
+def test_a_set_is_not_taken_for_that_of_another_text(raw_pairs, pair_text, tmp_path, stem):
+    data, folder = tmp_path / "data", str(raw_pairs())
     first = ensure_pairs(MULTI30K, SETTINGS, data, folder)
     assert ensure_pairs(MULTI30K, SETTINGS, data, folder).sha256 == first.sha256
-    german = "".join(f"{row[1]}\n" for row in [*text[stem][:-1], ("", "Hund")]).encode()
+    german = "".join(f"{row[1]}\n" for row in [*pair_text[stem][:-1], ("", "Hund")]).encode()
     split = {"val": "valid", "test_2016_flickr": "test"}.get(stem, stem)
     with pytest.raises(DataError, match=f"was prepared from another {split} text than that of source="):
-        ensure_pairs(MULTI30K, SETTINGS, data, str(raw(**{f"{stem}__de": german})))
+        ensure_pairs(MULTI30K, SETTINGS, data, str(raw_pairs(**{f"{stem}__de": german})))
 
 
-def test_other_pairs_than_the_published_ones_are_told_apart(raw, tmp_path):
-    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
+def test_other_pairs_than_the_published_ones_are_told_apart(raw_pairs, tmp_path):
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs()))
     assert pairs.published({"train": 200, "test": 15}) and not pairs.published(MULTI30K.n_pairs)
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_no_piece_is_learnt_from_a_pair_that_is_dropped(raw, text, tmp_path, side):
+def test_no_piece_is_learnt_from_a_pair_that_is_dropped(raw_pairs, pair_text, tmp_path, side):
     odd = [("a dog", "ein Hund"), ("a dog", "ein Hund")]
     odd[0] = (*odd[0][:side], "ŵŵ " * 300, *odd[0][side + 1 :])
     odd[1] = (*odd[1][:side], "žž" + " " * 700 + "žž", *odd[1][side + 1 :])  # blanks make no pieces
-    rows = [*text["train"], *odd * 40]
+    rows = [*pair_text["train"], *odd * 40]
     english, german = ("".join(f"{row[i]}\n" for row in rows).encode() for i in (0, 1))
-    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw(train__en=english, train__de=german)))
+    pairs = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs(train__en=english, train__de=german)))
     assert pairs.manifest["splits"]["train"]["skipped"]["long"] == 40
     dropped, kept = pairs.subwords.encode(["ŵŵ", "žž"])
     assert len(dropped) == 1 + 4 and len(kept) <= 1 + 2  # a blank, and two bytes a letter that was not learnt
 
 
-def test_damage_is_seen(raw, tmp_path):
-    data = tmp_path / "data"
-    pairs = ensure_pairs(MULTI30K, SETTINGS, data, str(raw()))
-    path = place(MULTI30K, SETTINGS, data) / "valid.target.txt"
-    path.write_text(pairs.path.joinpath("valid.target.txt").read_text().replace("Hund", "Hand"))
-    with pytest.raises(DataError, match=r"valid\.target\.txt is damaged .*force=true"):
-        open_pairs(MULTI30K, SETTINGS, data)
-    path.unlink()
-    with pytest.raises(DataError, match=r"valid\.target\.txt is missing"):
-        open_pairs(MULTI30K, SETTINGS, data)
-    (path.parent / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match=r"manifest\.json is damaged"):
-        open_pairs(MULTI30K, SETTINGS, data)
-
-
-def rewritten(path: Path, name: str, content: bytes) -> None:
-    """Another file in a set, with its checksum in the manifest."""
-    (path / name).write_bytes(content)
-    manifest = json.loads((path / "manifest.json").read_text())
-    manifest["files"] |= files_entry(path, [name])
-    (path / "manifest.json").write_text(json.dumps(manifest))
-
-
-def moved(content: bytes, place: int, by: int) -> bytes:
-    numbers = np.frombuffer(content, "<i8").copy()
-    numbers[place] += by
-    return numbers.tobytes()
-
-
-UNFIT = [
-    ("train.source.offsets.bin", lambda content: content[:-8]),
-    ("train.source.offsets.bin", lambda content: content[:-3]),
-    ("train.source.offsets.bin", lambda content: b""),
-    ("train.target.offsets.bin", lambda content: moved(content, -1, 5)),
-    ("train.target.offsets.bin", lambda content: moved(content, -1, -1)),
-    ("valid.target.offsets.bin", lambda content: moved(content, 0, 1)),
-    ("valid.target.offsets.bin", lambda content: moved(content, 3, 1000)),
-    ("test.source.offsets.bin", lambda content: moved(content, 3, -(2**62))),
-    ("test.source.bin", lambda content: content[:-2]),
-    ("test.source.bin", lambda content: content[:-1]),
-    ("test.source.bin", lambda content: b""),
-    ("test.target.txt", lambda content: content + b"more\n"),
-    ("test.target.txt", lambda content: b"\xff" + content),
-    ("subwords.model", lambda content: b"no model"),
-    ("subwords.model", lambda content: b""),
-]
-
-
-@pytest.mark.parametrize(("name", "change"), UNFIT)
-def test_files_that_do_not_fit_together_are_damage(name, change, raw, tmp_path):
-    path = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw())).path
-    rewritten(path, name, change((path / name).read_bytes()))
-    with pytest.raises(DataError, match=r"data/multi30k_ende-[0-9a-f]{8} is damaged; make it anew with `seqbench prep"):
-        open_pairs(MULTI30K, SETTINGS, tmp_path / "data")
-
-
-ODD = [{"files": {}}, {"splits": {}}, {"splits": {"train": 3}}, {"dtype": "float64"}, {"dtype": "uint32"}]
-
-
-@pytest.mark.parametrize("change", ODD)
-def test_an_odd_manifest_is_damage(change, raw, tmp_path):
-    path = ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw())).path / "manifest.json"
-    whole = json.loads(path.read_text())
-    path.write_text(json.dumps(whole | change))
-    with pytest.raises(DataError, match=" is damaged; make it anew with `seqbench prepare task=multi30k_ende "):
-        open_pairs(MULTI30K, SETTINGS, tmp_path / "data")
-    for other in ({"format": 2}, {"version": 9}):
-        path.write_text(json.dumps(whole | other))
-        assert open_pairs(MULTI30K, SETTINGS, tmp_path / "data") is None
-
-
-def parquet(folder: Path, rows: dict[str, list[tuple[str, str]]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    folder.mkdir(exist_ok=True)
-    for split, pairs in rows.items():
-        for shard in (0, 1):
-            table = pa.table({"translation": [{"de": de, "en": en} for en, de in pairs[shard::2]]})
-            pq.write_table(table, folder / f"{split}-0000{shard}-of-00002.parquet")
-
-
-def test_parquet_shards(tmp_path):
-    rows = {"train": made(200), "validation": made(10, 1), "test": made(8, 2)}
-    parquet(tmp_path / "raw", rows)
-    pairs = ensure_pairs(WMT14_GERMAN, SETTINGS, tmp_path / "data", str(tmp_path / "raw"))
-    assert pairs.text("valid", "target") == lines([*rows["validation"][0::2], *rows["validation"][1::2]], 1)
-    settings = PairSettings(("en", "fr"), 300, "bpe", 40, None, False)
-    with pytest.raises(DataError, match="has no column 'translation' with the languages en and fr"):
-        ensure_pairs(WMT14_FRENCH, settings, tmp_path / "data", str(tmp_path / "raw"))
-
-
-def test_subwords_are_learnt_from_every_kth_pair(raw, text, tmp_path, monkeypatch):
+def test_subwords_are_learnt_from_every_kth_pair(raw_pairs, pair_text, tmp_path, monkeypatch):
     given, learn = [], pair_build.learn
 
     def listening(lines, *settings):
@@ -323,37 +194,13 @@ def test_subwords_are_learnt_from_every_kth_pair(raw, text, tmp_path, monkeypatc
 
     monkeypatch.setattr(pair_build, "learn", listening)
     monkeypatch.setattr(pair_build, "_SAMPLE", 60)
-    ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw()))
-    assert given == [line for pair in text["train"][::4] for line in pair]
+    ensure_pairs(MULTI30K, SETTINGS, tmp_path / "data", str(raw_pairs()))
+    assert given == [line for pair in pair_text["train"][::4] for line in pair]
 
 
-MEASURE = r"""
-import re, sys
-from pathlib import Path
-from seqbench.data.pairs.build import ensure_pairs
-from seqbench.data.pairs.store import PairSettings
-from seqbench.data.pairs.corpora import WMT14_GERMAN
-def peak():  # not getrusage's, which begins with that of the process that started this one
-    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()).group(1)) / 1024
-before = peak()
-ensure_pairs(WMT14_GERMAN, PairSettings(("en", "de"), 300, "bpe", 250, 1.5, False), Path(sys.argv[2]), sys.argv[1])
-print(peak() - before)
-"""
-
-
-def test_memory_does_not_grow_with_the_text(tmp_path, monkeypatch):
-    used = []
-    for n in (20_000, 120_000):
-        parquet(tmp_path / f"raw{n}", {"train": made(2_000) * (n // 2_000), "validation": made(10), "test": made(10)})
-        code = f"import seqbench.data.pairs.build as build; build._SAMPLE = 4_000\n{MEASURE}"
-        line = [sys.executable, "-c", code, str(tmp_path / f"raw{n}"), str(tmp_path / f"data{n}")]
-        used.append(float(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
-    assert used[1] < used[0] + 12  # MiB; the lines that are more would take 20
-
-
-def test_the_manifest_states_how_it_was_made(raw, tmp_path):
+def test_the_manifest_states_how_it_was_made(raw_pairs, tmp_path):
     manifest = json.loads(
-        (ensure_pairs(MULTI30K, SETTINGS, tmp_path / "d", str(raw())).path / "manifest.json").read_text()
+        (ensure_pairs(MULTI30K, SETTINGS, tmp_path / "d", str(raw_pairs())).path / "manifest.json").read_text()
     )
     assert manifest["settings"]["subword"] == "bpe" and manifest["normalisation"] == "nmt_nfkc"
 

@@ -35,6 +35,8 @@ MADE = {  # what makes small raw files for a task
     "music": make_music,
     "imdb": make_imdb,
 }
+PIECES = ["task.vocabulary_size=280"]
+SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
@@ -49,6 +51,9 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "music": [MUSIC, [*MUSIC, "task.data_seed=3"]],
     "imdb": [REVIEWS, [*REVIEWS, "task.vocabulary_size=5", "task.keep=last"], [*REVIEWS, "task.tokens=bytes"]],
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
+    "text": [[*TEXT, f"task.unit={unit}", *PIECES] for unit in ("word", "character", "byte", "subword")],
+    "pairs": [TRANSLATION],
+    "series": [SERIES, [*SERIES, "task.horizon=3", "task.targets=[b]"]],
 }
 REGROUPED = {
     "delayed_xor": "task.eval_batch_size=4",
@@ -56,8 +61,8 @@ REGROUPED = {
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
     **dict.fromkeys(MADE, "task.eval_batch_size=4"),
-    **dict.fromkeys(CORPORA, "task.eval_window=7"),
-    **dict.fromkeys(PAIRS, "task.eval_batch_tokens=90"),
+    **dict.fromkeys([*CORPORA, "text", "series"], "task.eval_window=7"),
+    **dict.fromkeys([*PAIRS, "pairs"], "task.eval_batch_tokens=90"),
 }
 
 
@@ -92,6 +97,18 @@ def write_pairs(name: str, folder: Path) -> None:
             path.write_text("".join(f"{line}\n" for line in lines))
 
 
+def write_own(name: str, folder: Path) -> None:
+    """Files of one's own, as the tasks text, pairs and series take them."""
+    if name == "series":
+        rows = [f"{day},{day % 7},{0.5 - day % 5}" for day in range(300)]
+        folder.with_suffix(".csv").write_text("\n".join(["day,a,b", *rows]))
+    for split, seeded in _seeded().items():
+        lines = [" ".join(row) for row in sentences(*seeded)]
+        names = {"text": {f"{split}.txt": lines}, "pairs": {f"{split}.en": lines, f"{split}.de": lines}}
+        for file, content in names.get(name, {}).items():
+            (folder / file).write_text("".join(f"{line}\n" for line in content))
+
+
 def _seeded() -> dict[str, tuple[int, int]]:
     return {split: (seed, count) for seed, (split, count) in enumerate(SPLITS.items())}
 
@@ -103,6 +120,9 @@ def made(tmp_path, monkeypatch) -> Callable[..., Task]:
 
     def make(name: str, settings: list[str]) -> Task:
         places = [f"data_dir={tmp_path / 'data'}"]
+        if name in ("text", "pairs", "series"):
+            write_own(name, tmp_path / "raw")
+            places.append(f"source={tmp_path / ('raw.csv' if name == 'series' else 'raw')}")
         if name in CORPORA or name in PAIRS or name in MADE:
             places.append(f"source={tmp_path / 'raw'}")
             if name in MADE:

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from seqbench.data.pairs.build import text_sha256
-from seqbench.data.pairs.source import ParallelCorpus, find_pairs
+from seqbench.data.pairs.source import ParallelCorpus, check_languages, find_pairs
 from seqbench.data.text.own.files import STEMS
 
 
@@ -31,7 +31,8 @@ def own_corpus(languages: tuple[str, str], data_sha256: str) -> ParallelCorpus:
 
 def pairs_checksum(source: str, languages: tuple[str, str]) -> str:
     """The SHA-256 of the pairs in a folder, wherever it lies and however they are packed. Raises `DataError`."""
-    folder = str(Path(source).expanduser().absolute())  # never the hub
-    texts = find_pairs(own_corpus(languages, ""), languages, Path(folder), folder, lambda line: None)
+    corpus, folder = own_corpus(languages, ""), str(Path(source).expanduser().absolute())  # absolute: never the hub
+    check_languages(corpus, languages)
+    texts = find_pairs(corpus, languages, Path(folder), folder, lambda line: None)
     listing = "".join(f"{split} {text_sha256(text)}\n" for split, text in texts.items())
     return hashlib.sha256(listing.encode()).hexdigest()

@@ -123,7 +123,7 @@ def _write(recipe: Recipe, folder: Path, texts: dict[str, Text], progress: Progr
         pieces = learn_pieces(texts["train"].blocks(), n_bytes, settings)
     tokenizer = pieces.tokenizer if pieces else COUNTED.get(settings.unit, UTF8_BYTE)
     splits = {split: Split((), (), None, None, None) for split in SPLITS}
-    corpus = Corpus(recipe.name(), "the text", VERSION, tokenizer, None, splits, (), None, "")
+    corpus = Corpus("text", "the text", VERSION, tokenizer, None, splits, (), None, "")
     numbering, entries = encode(corpus, texts, folder, progress)
     counts = {split: _counts(folder, split, len(numbering)) for split in SPLITS}
     tokens = [tokenizer.spelling.get(piece, piece) for piece in numbering]
