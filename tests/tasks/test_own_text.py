@@ -111,7 +111,8 @@ def test_an_unfinished_run_goes_on_without_its_file(seqbench, file, tmp_path):
     name = run_id(seqbench, *settings)
     assert seqbench("train", *settings)[0] == 0
     (tmp_path / "outputs" / name / "record.json").unlink()
-    code, said, errors = seqbench("train", f"run={name}", "source=null")
+    file.rename(tmp_path / "renamed.txt")
+    code, said, errors = seqbench("train", f"run={name}")
     assert (code, errors) == (0, "") and f"Test of run {name}" in said
 
 

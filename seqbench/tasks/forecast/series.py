@@ -33,6 +33,7 @@ from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.errors import DataError
 from seqbench.data.files.lock import say
 from seqbench.data.series.build import SeriesRecipe, csv_checksum, ensure_series, open_series
+from seqbench.data.text.own.files import still_there
 from seqbench.errors import did_you_mean
 from seqbench.learners.network import Network
 
@@ -65,6 +66,7 @@ class Series(Task):
     ):
         if valid_share + test_share >= 1:
             raise ValueError(f"task.valid_share={valid_share:g} and task.test_share={test_share:g} leave train nothing")
+        source = still_there(source, data_sha256)
         recipe = _recipe(columns, data_sha256, source)
         series = ensure_series(recipe, data_dir, source, False, say)
         n_rows = len(series.values)

@@ -17,7 +17,7 @@ from seqbench.data.errors import DataError
 from seqbench.data.files.lock import say
 from seqbench.data.sentencepiece_model import KINDS
 from seqbench.data.text.own.build import Recipe, ensure_own, open_own
-from seqbench.data.text.own.files import checksum, find_files
+from seqbench.data.text.own.files import checksum, find_files, still_there
 from seqbench.data.text.own.units import UNITS, UnitSettings
 from seqbench.data.text.tokenizer import EOS
 from seqbench.evaluation.scoring import perplexity
@@ -56,6 +56,7 @@ class OwnText(ContinuousText):
         source: str | None,
     ):
         check_windows(batch_size, bptt, eval_window, data_seed)
+        source = still_there(source, data_sha256)
         settings = UnitSettings(unit, min_count, max_words, vocabulary_size, subword)
         recipe = _recipe(settings, (valid_share, test_share), data_sha256, source)
         prepared = ensure_own(recipe, data_dir, source, False, say)

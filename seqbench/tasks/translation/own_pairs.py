@@ -10,6 +10,7 @@ from seqbench.data.errors import DataError
 from seqbench.data.pairs.build import are_at_hand
 from seqbench.data.pairs.own import own_corpus, pairs_checksum
 from seqbench.data.pairs.source import ParallelCorpus
+from seqbench.data.text.own.files import still_there
 from seqbench.tasks.translation.translation import Translation, pair_settings, prepare_pairs
 
 
@@ -37,6 +38,7 @@ class OwnPairs(Translation):
         source: str | None,
     ):
         languages = (source_language, target_language)
+        source = still_there(source, data_sha256)
         sha256 = _sha256(languages, data_sha256, source)
         self.corpus = own_corpus(languages, sha256)
         super().__init__(

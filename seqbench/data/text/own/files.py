@@ -54,6 +54,13 @@ def find_files(source: str) -> Files:
     return {split: (paths[0],) for split, paths in present.items()}
 
 
+def still_there(source: str | None, data_sha256: str | None) -> str | None:
+    """`source`; None where nothing is there any more and the data are known by their checksum, as a saved run's are:
+    then the prepared ones will do."""
+    is_gone = source is not None and not os.path.exists(Path(source).expanduser())
+    return None if is_gone and data_sha256 is not None else source
+
+
 def checksum(files: Files) -> str:
     """The SHA-256 of the content, and of how it lies: as one text, or as splits. Raises `DataError`."""
     listing = "".join(f"{name} {_sha256(_states(paths))[0]}\n" for name, paths in sorted(files.items()))
