@@ -132,3 +132,18 @@ def test_another_text_is_refused(file, tmp_path, prepared):
         ensure_own(recipe, tmp_path / "data", str(file), False, lambda line: None)
     with pytest.raises(DataError, match=r"is not prepared in .*; name its file or folder as source=<path>\.$"):
         ensure_own(recipe, tmp_path / "data", None, False, lambda line: None)
+
+
+def test_a_word_that_is_there_often_enough_is_kept(tmp_path, prepared):
+    for name, text in {"train": "a b b c c c\n", "valid": "a\n", "test": "c\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    assert prepared("word", 2, source=tmp_path).vocabulary == ["c", "b", "<eos>", "<unk>"]
+
+
+@pytest.mark.parametrize("between", ["\t\n", " "])
+def test_pieces_are_learnt_from_any_line(between, tmp_path, prepared):
+    """SentencePiece's trainer by itself leaves out lines that have a tab or are long."""
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.txt").write_text(PARTS["valid"].replace("\n", between))
+    whole = prepared("subword", vocabulary_size=281, source=tmp_path)
+    assert any("é" in piece for piece in whole.vocabulary)

@@ -23,8 +23,7 @@ from seqbench.data.text.tokenizer import EOS, WORD, Tokenizer
 
 UNITS = ("word", "character", "byte", "subword")
 _SAMPLE = 1 << 26  # bytes of text that pieces are learnt from, at most
-_LINE = 1 << 12  # characters of a line that the trainer is given; it would leave out longer ones
-_NOT_LEARNT = str.maketrans("\t\0", "  ")  # the trainer leaves out lines that have them
+_LINE = 1 << 12  # characters of a line that the trainer is given; it would leave out longer ones, and those with tabs
 
 
 @dataclass(frozen=True)
@@ -104,5 +103,5 @@ def _sample(blocks: Iterable[bytes], every: int) -> Iterable[str]:
     for block in blocks:
         for line in block.decode().split("\n")[:-1]:
             if n_lines % every == 0 and not line.isspace():
-                yield from (line[start : start + _LINE].translate(_NOT_LEARNT) for start in range(0, len(line), _LINE))
+                yield from (line[start : start + _LINE].replace("\t", " ") for start in range(0, len(line), _LINE))
             n_lines += 1
