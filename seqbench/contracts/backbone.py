@@ -49,11 +49,6 @@ class Backbone(Model):
         """Named groups the config can address (`optimizer.groups.<name>`); parameters in none are in the main one."""
         return {}
 
-    def last(self, y_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
-        """(B, D): the features of each sequence as a whole, which are those at its last valid position unless a model
-        reads another way."""
-        return at_last_valid(y_BTD, valid_BT)
-
     def after_step(self, peers: Peers) -> None:
         """Called once after every optimizer step, for projections and counters."""
 
@@ -66,6 +61,15 @@ class Backbone(Model):
         """Diagnostics, name -> (sum, count), reset by each call: always the same names, so that processes can add them
         up."""
         return {}
+
+
+@runtime_checkable
+class EndsElsewhere(Protocol):
+    """A backbone whose features of a sequence as a whole are others than those at its last valid position."""
+
+    def last(self, y_BTD: Tensor, valid_BT: Tensor | None) -> Tensor:
+        """(B, D): what the head reads with network.pool=last."""
+        ...
 
 
 @runtime_checkable

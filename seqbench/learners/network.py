@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.backbone import Backbone, ReadsOut
+from seqbench.contracts.backbone import Backbone, EndsElsewhere, ReadsOut, at_last_valid
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
@@ -97,7 +97,10 @@ class Network(Assembled):
     def _pooled(self, y_BTD: Tensor, batch: Batch) -> Tensor:
         """(B, D): what the head reads of each sequence."""
         valid_BT = batch.inputs_valid_BT
-        return self.backbone.last(y_BTD, valid_BT) if self.pool == "last" else mean_of_valid(y_BTD, valid_BT)
+        if self.pool == "mean":
+            return mean_of_valid(y_BTD, valid_BT)
+        backbone = self.backbone
+        return backbone.last(y_BTD, valid_BT) if isinstance(backbone, EndsElsewhere) else at_last_valid(y_BTD, valid_BT)
 
     def _read_on_the_way(self, x: Tensor, state: State) -> tuple[Tensor, State, Tensor | None] | None:
         """The readout computed by the backbone, where it can."""

@@ -200,7 +200,7 @@ class Bits(Broken):
 
     def batch(self, split, index):
         batch = super().batch(split, index)
-        return batch.replace(targets=torch.full((5, 5, 5), 0.5))
+        return batch.replace(targets=torch.full((5, 5, 5), 1.5))
 
 
 class TooFewTokens(Broken):
@@ -248,7 +248,7 @@ SEEN = [
     (Counting, r"batch \d of (train|valid|test) (depends on what was asked before|is not its first one again)"),
     (Shared, "batch 3 of train shares its memory with the task"),
     (FewerTargets, "targets of batch 0 of train are not one for each input"),
-    (Bits, "targets of batch 0 of train are not bits, 0 or 1"),
+    (Bits, "targets of batch 0 of train are not bits or probabilities of them, from 0 to 1"),
     (TooFewTokens, "inputs of batch 1 of train are from 25 to 49, not below 49"),
     (Reals, "inputs of batch 0 of train are torch.int64, not float32"),
     (Drifting, "the second epoch has not the targets of the first"),

@@ -23,7 +23,7 @@ from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import AtLeast, Count, NotNegative
-from seqbench.contracts.task import SPLITS
+from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.random_bits import check_data_seed, philox
 from seqbench.evaluation.scoring import score
 from seqbench.tasks.synthetic.counted import Counted
@@ -31,7 +31,7 @@ from seqbench.tasks.synthetic.counted import Counted
 TEACHER = len(SPLITS)  # a stream of random bits beside those of the splits
 
 
-class InputOutput(Counted):
+class InputOutput(Counted, Task):
     """Batches of inputs (B, length, n_inputs) and targets (B, length, n_outputs), all scored. `mse` sums the components
     of a target; the noise alone makes it n_outputs noise^2."""
 
