@@ -89,7 +89,8 @@ def test_ids_of_words_and_of_bytes(config):
     )
     assert words.inputs.shape[1] == 4 and int(words.inputs[words.inputs_valid_BT].min()) >= 2
     assert torch.equal(few.inputs, torch.where(words.inputs < 4, words.inputs, 1))
-    assert not words.inputs[~words.inputs_valid_BT].any()
+    whole = assemble_task(config("imdb", "task.max_length=100")).batch("train", 0)
+    assert not whole.inputs_valid_BT.all() and torch.equal(whole.inputs != 0, whole.inputs_valid_BT)
     letters = {bytes((row - 1).tolist()) for row in some_bytes.inputs}
     assert letters <= {b"The ", b"film", b"wasn", b"<br ", b"caf\xc3", b"it's"}
     ends = [row[valid][-1] for row, valid in zip(last.inputs, last.inputs_valid_BT, strict=True)]
