@@ -80,9 +80,9 @@ MODELS = {
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "gru-reference": lambda: GRU(D, hidden_size=8, n_layers=2, backend="reference"),
     "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
-    # what the batch's statistics take off has no gradient: the first h
-    "bn_lstm": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)).eval(),
-    "bn_lstm-reference": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5), backend="reference").eval(),
+    "bn_lstm": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)),
+    "bn_lstm-reference": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5), backend="reference"),
+    "bn_lstm-population": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)).eval(),
     "bn_lstm-no-norm": lambda: BNLSTM(D, 8, NoNorm, init="orthogonal"),
     "bn_lstm-layer_norm": lambda: BNLSTM(D, 8, LayerNorm),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),

@@ -14,12 +14,17 @@ D = 6
 
 def check_shape(norm: Norm, x_BTD: Tensor) -> None:
     """Whatever stands before the features stays as it is."""
-    for x in (x_BTD, x_BTD[0], x_BTD[0, 0]):
+    for x in [x_BTD] if norm.couples_rows else [x_BTD, x_BTD[0], x_BTD[0, 0]]:
         assert norm(x).shape == x.shape, f"{tuple(x.shape)} becomes {tuple(norm(x).shape)}"
 
 
 def check_positions(norm: Norm, x_BTD: Tensor) -> None:
-    """No position depends on another one, nor on another row."""
+    """No position depends on another one; nor on another row, unless the class says so."""
+    if norm.couples_rows:
+        x_TBD = x_BTD
+        for step, y_BD in enumerate(norm(x_TBD)):
+            torch.testing.assert_close(norm(x_TBD[step : step + 1])[0], y_BD, rtol=1e-9, atol=1e-10)
+        return
     y_BTD = norm(x_BTD)
     for row, step in ((0, 0), (1, 3), (2, 6)):
         alone_D = norm(x_BTD[row : row + 1, step : step + 1])[0, 0]
