@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +30,23 @@ def figures_of(runs_by_row: dict[str, list[Record]]) -> dict[str, Panels]:
 
 
 def draw_panels(title: str, panels: Panels, path: Path) -> None:
-    """One colour a line, all seeds of it alike."""
+    """One colour a line, all seeds alike. Several figures of a row stand side by side, as do rows of one figure."""
     pyplot = deterministic_pyplot()
     names = list(dict.fromkeys(name for figures in panels.values() for name in figures))
-    size = (4.2 * len(names), 3.1 * len(panels) + 0.8)
-    figure, grid = pyplot.subplots(len(panels), len(names), figsize=size, layout="constrained", squeeze=False)
+    shown = [(heading, figures.get(name, [])) for heading, figures in panels.items() for name in names]
+    n_columns = len(names) if len(names) > 1 else min(3, len(shown))
+    n_rows = math.ceil(len(shown) / n_columns)
+    size = (4.0 * n_columns, 3.0 * n_rows + 0.9)
+    figure, grid = pyplot.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
     handles: dict[str, Any] = {}
-    for axes_row, (heading, figures) in zip(grid, panels.items(), strict=True):
-        for axes, name in zip(axes_row, names, strict=True):
-            _draw_panel(axes, figures.get(name, []), handles)
-            axes.set_title(heading, fontsize=9)
-    figure.suptitle(title, fontsize=10)
-    figure.legend(
-        handles.values(), handles, fontsize=8, frameon=False, loc="outside lower center", ncols=min(4, len(handles))
-    )
+    for axes, (heading, runs) in itertools.zip_longest(grid.flat, shown, fillvalue=("", [])):
+        axes.set_visible(bool(runs))
+        _draw_panel(axes, runs, handles)
+        axes.set_title(heading, fontsize=9)
+    figure.suptitle(textwrap.fill(title, 56 * n_columns), fontsize=10)
+    labels = [label.replace("_", " ") for label in handles]
+    columns = min(2 * n_columns, len(handles))
+    figure.legend(handles.values(), labels, fontsize=8, frameon=False, loc="outside lower center", ncols=columns)
     write_svg(figure, path)
 
 

@@ -33,6 +33,8 @@ def build_plots(
         runs_by_row = _runs_by_row(tables[name], records, compose)
         with_curves = {row.heading(): [run for run in runs if run.curve] for row, runs in runs_by_row}
         curves = {heading: runs for heading, runs in with_curves.items() if runs}
+        if all(len(run.curve["steps"]) == 1 for runs in curves.values() for run in runs):
+            curves = {}  # points are no curves
         figures = figures_of({row.heading(): runs for row, runs in runs_by_row})
         if names and not curves and not figures:
             raise UserError(f"No finished run of the table {name} has a learning curve.")
