@@ -161,12 +161,12 @@ def test_a_mistake_in_a_sweep_stops_no_other_run(seqbench, tmp_path, launcher):
     assert code == 2
 
 
-def test_what_eval_cannot_write_it_says_before_it_measures(seqbench, tmp_path):
+def test_what_analyze_cannot_write_it_says_before_it_measures(seqbench, tmp_path):
     code, _, errors = seqbench("train", *SMALL)
     assert code == 0, errors
     (record,) = tmp_path.glob("results/runs/*.json")
     (tmp_path / "file").write_text("")
-    code, said, errors = seqbench("eval", f"run={record.stem}", "results_dir=file")
+    code, said, errors = seqbench("analyze", f"run={record.stem}", "analysis=loss_modelling", "results_dir=file")
     assert (code, said, errors) == (2, "", "seqbench: file/runs: Not a directory.\n")
 
 

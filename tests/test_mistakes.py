@@ -4,6 +4,7 @@ import pytest
 import torch
 from said import left, one_sentence, run_id
 
+HEADS = "adaptive, focal, hebbian, sigmoid, softmax, squared_error"
 COMMAND_LINE = [
     # the nearest name is one of what is chosen, not of the defaults
     ("train model=transformer model.n_head=2", "model.n_head is not a setting (did you mean model.n_heads?)."),
@@ -32,8 +33,11 @@ COMMAND_LINE = [
         "show optimizer=adam +optimizer.groups.recurrent.params=5",
         "optimizer.groups.recurrent.params is not an argument of Adam.",
     ),
-    ("show head=5", "head=5 does not exist; there are adaptive, focal, hebbian, softmax, squared_error."),
-    ("train head=null", "head=null does not exist; there are adaptive, focal, hebbian, softmax, squared_error."),
+    ("show head=5", "head=5 does not exist; there are adaptive, focal, hebbian, sigmoid, softmax, squared_error."),
+    (
+        "train head=null",
+        "head=null does not exist; there are adaptive, focal, hebbian, sigmoid, softmax, squared_error.",
+    ),
     ("show =3", "'=3' cannot be read as a setting; settings are written key=value."),
     ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),
     ("train train.stop_below=nan", "train.stop_below must be finite, not nan."),
@@ -62,7 +66,7 @@ COMMAND_LINE = [
     ),
     (
         "train model=transformer norm@model.norm=batch",
-        "norm=batch does not exist; there are layer_norm, none.",
+        "norm=batch does not exist; did you mean batch_norm?",
     ),
     ("train model=rnn_attention model.d_attention=-1", "model.d_attention is at least 1, not -1."),
     ("train train.threads=1000000000000", "train.threads is at most 4,096, not 1000000000000."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -140,11 +139,8 @@ def _of_optimizer(node: dict[str, Any], config: Config) -> Checks:
     from seqbench.checks.optimizers import checks
     from seqbench.contracts.peers import Alone
 
-    cls = class_at("optimizer", node["_target_"])
-    if "network" in inspect.signature(cls).parameters:
-        raise ConfigError(f"{cls.__name__} takes the network, and the checks of an optimizer have parameters alone.")
-    alone = {key: value for key, value in node.items() if key != "groups"}
-    return checks(lambda parameters: _maker("optimizer", alone)(params=parameters, peers=Alone()))
+    make = _maker("optimizer", {key: value for key, value in node.items() if key != "groups"})
+    return checks(lambda parameters, learner: make(params=parameters, network=learner, peers=Alone()))
 
 
 def _of_schedule(node: dict[str, Any], config: Config) -> Checks:

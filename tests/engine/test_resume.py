@@ -35,16 +35,20 @@ def finish(arguments, cwd):
 
 def kill_at_random(arguments, cwd, times, seed):
     """Start again and again, and kill -9 the whole process group at a random moment: a few rows on, and somewhere
-    within the next step, save or evaluation. On a busy machine a run may end before the signal comes: then all anew."""
+    within the next step, save or evaluation; the last time, after a save. On a busy machine a run may end before the
+    signal comes: then all anew."""
     chance, n_killed = random.Random(seed), 0
 
     def size():
         return sum(path.stat().st_size for path in cwd.glob("outputs/*/metrics.jsonl"))
 
+    def saved():
+        return any(cwd.glob("outputs/*/checkpoints/step-*.pt"))
+
     while n_killed < times:
         wanted = size() + chance.randint(1, 500)
         with warm.started(cwd, ("train", *arguments)) as process:
-            while process.is_alive() and size() < wanted:
+            while process.is_alive() and (size() < wanted or not (n_killed + 1 < times or saved())):
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.03))
             if process.is_alive():

@@ -8,7 +8,7 @@ import small_run
 from seqbench.commands.evaluate import evaluate
 from seqbench.config.compose import composed
 from seqbench.contracts.task_version import same_data
-from seqbench.engine import assemble
+from seqbench.engine import assemble, selected
 from seqbench.engine import run as engine_run
 from seqbench.engine.distributed import World
 from seqbench.engine.runtime import restore
@@ -43,7 +43,7 @@ def test_a_run_is_evaluated_on_its_own_data(tmp_path, monkeypatch, capsys):
 
     evaluate([f"run={name}", *places])
     capsys.readouterr()
-    monkeypatch.setattr(assemble, "assemble_task", of_other_data)
+    monkeypatch.setattr(selected, "assemble_task", of_other_data)
     with pytest.raises(
         UserError, match=r"The run began with other data .*: name the folder of those as data_dir=<folder>\.$"
     ):

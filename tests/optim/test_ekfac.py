@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.optimizer import StepFacts
 from seqbench.contracts.peers import Alone
@@ -24,11 +25,8 @@ from seqbench.optim.kronecker import eigenbasis
 N, C = 7, 3
 
 
-class Nothing(nn.Module):
-    """A backbone of no layer: with a head, softmax regression."""
-
-    causal = streams = touches_all = True
-    couples_rows = False
+class Nothing(Backbone):
+    """No layer: with a head, softmax regression."""
 
     def forward(self, x, state=None):
         return x, None, None

@@ -1,5 +1,6 @@
-"""Polyphonic music: the keys of the next frame, given all frames so far (Boulanger-Lewandowski, Bengio, Vincent 2012,
-arXiv 1206.6392).
+"""Polyphonic music: the keys of the next frame, given all so far (Boulanger-Lewandowski et al. 2012).
+
+arXiv 1206.6392.
 
     input    frame 1, ..., T - 1: which of 88 keys sound
     target   frame 2, ..., T
