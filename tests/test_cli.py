@@ -153,7 +153,11 @@ def test_a_sweep_runs_every_job_and_a_diverging_one_stops_none(seqbench, tmp_pat
     assert code == 1
 
 
-@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "launcher",
+    [[], pytest.param(["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], marks=pytest.mark.slow)],
+    ids=["one", "two"],
+)
 def test_a_mistake_in_a_sweep_stops_no_other_run(seqbench, tmp_path, launcher):
     code, _, errors = seqbench("train", "-m", *launcher, *SMALL, "model.n_negative=99,4", apart=bool(launcher))
     assert len(list((tmp_path / "results" / "runs").glob("*.json"))) == 1, errors

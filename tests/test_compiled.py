@@ -66,7 +66,9 @@ def test_why_it_cannot_be_compiled_is_said(source, capsys, tmp_path, monkeypatch
 
 
 @pytest.mark.usefixtures("stop_signals_are_heard")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_a_signal_while_compiling_stops_at_once(tmp_path, number):
     """And is not taken for a compiler that fails, after which the step would be computed by another kernel."""
     environment = {

@@ -196,6 +196,9 @@ def test_every_parameter_has_a_gradient(net):
         assert parameter.grad.abs().max() > 0 or name.endswith("key.bias"), name
 
 
+@pytest.mark.parametrize(
+    "net", [pytest.param(name, marks=[pytest.mark.slow] * (name == "deq")) for name in MODELS], indirect=True
+)
 def test_the_loss_falls(net):
     net, given = net.float().train(), batch()
     optimizer, losses = torch.optim.Adam(net.parameters(), lr=0.01), []

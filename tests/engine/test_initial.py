@@ -57,6 +57,7 @@ def ledger(folder: Path):
     return [read_record(path) for path in sorted((folder / "results" / "runs").glob("*.json"))]
 
 
+@pytest.mark.slow
 def test_two_processes_begin_alike(seqbench_in, first):
     folder, run = first
     code, _, errors = seqbench_in(folder, "train", *FROZEN, f"init={run}", "seed=5", "train.nproc=2")

@@ -68,6 +68,7 @@ def test_wandb_without_a_login_is_offline(seqbench, tmp_path):
     assert offline.name.endswith(name)
 
 
+@pytest.mark.slow
 def test_wandb_with_a_server_that_never_answers(seqbench, tmp_path):
     """It is asked, and the run goes on while it is silent still: it is W&B that gives up, after a second here."""
     pytest.importorskip("wandb")

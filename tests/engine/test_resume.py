@@ -95,13 +95,29 @@ def test_kills_of_a_copy_run(tmp_path, times):
     compare([*TINY, "task.delay=100", "train.max_steps=200"], tmp_path, times)
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data, times):
-    arguments = ["experiment=ptb_word/lstm_small", "train.max_epochs=null", "train.max_steps=60", "task.bptt=5"]
-    arguments += ["network.dropout_output=0.5", "model.hidden_size=16", "embedding.d_embed=8", "model.dropout=0.5"]
-    arguments += ["train.eval_every=60", "log.every=1", "checkpoint.every=3", "task.eval_window=500"]
+TEXT_WITH_DROPOUT = ["network.dropout_output=0.5", "model.hidden_size=16", "embedding.d_embed=8", "model.dropout=0.5"]
+TEXT_WITH_DROPOUT += ["train.eval_every=60", "log.every=1", "checkpoint.every=3", "task.bptt=5"]
+
+
+def test_kills_of_a_text_run_with_dropout_and_carried_state(tmp_path):
+    chance = random.Random(0)
+    lines = (" ".join(chance.choices(["ka", "lo", "mi", "nu", "pe", "ri", "so", "tu"], k=9)) for _ in range(900))
+    (tmp_path / "mine.txt").write_text("".join(f"{line}\n" for line in lines))
+    arguments = ["task=text", f"source={tmp_path / 'mine.txt'}", f"data_dir={tmp_path / 'data'}", "model=lstm"]
+    arguments += ["model.n_layers=2", "train.max_steps=60", "task.eval_window=100"]
+    compare([*arguments, *TEXT_WITH_DROPOUT], tmp_path, times=2)
+
+
+@pytest.mark.slow
+def test_kills_of_a_ptb_run_with_dropout_and_carried_state(tmp_path, real_data):
+    arguments = [
+        "experiment=ptb_word/lstm_small",
+        "train.max_epochs=null",
+        "train.max_steps=60",
+        "task.eval_window=500",
+    ]
     arguments += [f"source={real_data / 'ptb'}", f"data_dir={tmp_path / 'data'}"]
-    compare(arguments, tmp_path, times)
+    compare([*arguments, *TEXT_WITH_DROPOUT], tmp_path, times=10)
 
 
 def test_kills_of_a_run_that_averages(tmp_path):
@@ -214,9 +230,12 @@ def losses_and_norms(arguments, cwd):
     return [row["loss"] for row in rows], [row["grad_norm"] for row in rows]
 
 
+QUICK = ("accumulated", "hebbian")
+
+
 @pytest.mark.parametrize(
     "extra",  # a step of several batches has all that a step of one has
-    [pytest.param(extra, id=name, marks=[pytest.mark.slow] * (name == "plain")) for name, extra in SETTINGS.items()],
+    [pytest.param(extra, id=name, marks=[pytest.mark.slow] * (name not in QUICK)) for name, extra in SETTINGS.items()],
 )
 def test_one_process_equals_two(tmp_path, extra):
     settings = [*TINY, "train.max_steps=12", *extra]
@@ -226,6 +245,7 @@ def test_one_process_equals_two(tmp_path, extra):
     assert one[1] == pytest.approx(two[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_one_process_equals_two_in_an_eigenbasis(tmp_path):
     """Gradients of a few 1e-7 apart turn its vectors: exactly equal in float64 (optim/test_inside_processes.py)."""
     settings = [*INSIDE, "train.max_steps=12", "optimizer.damping=0.1"]

@@ -144,6 +144,7 @@ def test_epochs_are_counted_in_batches(seqbench, tmp_path):
     assert record(tmp_path)["curve"]["steps"] == [3, 5]
 
 
+@pytest.mark.slow
 def test_processes_share_the_cores(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(engine_worker, "n_cores", lambda: 6)

@@ -61,6 +61,7 @@ def test_a_pipe_that_ends_saves_the_step(tmp_path, sweep):
     assert done.stderr == SENTENCE.format("Standard output was closed", step) + "\n"
 
 
+@pytest.mark.slow
 def test_a_pipe_that_ends_ends_several_processes(tmp_path):
     command = f"{shlex.join([*COMMAND, *LONG, 'train.nproc=2'])} | head -4 > /dev/null; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=200)
@@ -130,8 +131,9 @@ def processes_in(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @linux
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_no_job_outlives_a_sweep_that_joblib_runs(tmp_path, number):
     process = start(tmp_path, "-m", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     wait(lambda: len(list(tmp_path.glob("outputs/*/metrics.jsonl"))) == 2, process)
@@ -182,6 +184,7 @@ def test_a_sweep_comes_back_to_a_run_that_another_process_had(seqbench, tmp_path
     assert len(list(tmp_path.glob("results/runs/*.json"))) == 2
 
 
+@pytest.mark.slow
 @linux
 def test_a_lost_peer_under_a_torchrun_of_ones_own_is_one_sentence(tmp_path):
     def worker(rank: int) -> int | None:

@@ -247,6 +247,7 @@ TINY += ["model=bn_lstm", "model.hidden_size=8", "model.norm.n_batches=2", "trai
 TINY += ["log.every=1", "task.batch_size=10", "task.delay=1", "task.valid_size=10", "task.test_size=10"]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_and_eval_the_run(seqbench_in, tmp_path):
     curves = []
     for n_processes in (1, 2):
