@@ -135,8 +135,9 @@ def _ours() -> dict[str, Any]:
     sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"}
     more = {"sweeper": {**sweeper, "max_batch_size": None, "params": None}}
     more |= {"job_logging": _NO_LOGGING, "hydra_logging": _NO_LOGGING}
-    settings = OmegaConf.to_container(OmegaConf.merge(OmegaConf.structured(HydraConf), more, written), resolve=False)
-    assert isinstance(settings, dict)
+    settings: Any = OmegaConf.to_container(
+        OmegaConf.merge(OmegaConf.structured(HydraConf), more, written), resolve=False
+    )
     return {**settings, "env": {}}
 
 

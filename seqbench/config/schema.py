@@ -164,4 +164,5 @@ def _resolved(content: Any) -> DictConfig:
         raise ConfigError("it holds no settings.")
     if any("${" in str(value) for value in content.values()):
         raise ConfigError("it refers to something outside it by ${...}.")
-    return OmegaConf.create(network_of_today(content))
+    settings: dict[str, Any] = network_of_today(content)
+    return OmegaConf.create(settings)

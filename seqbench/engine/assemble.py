@@ -41,7 +41,7 @@ def data_folder(config: Config) -> Path:
 def assemble_task(config: Config) -> Task:
     """The task, its data prepared."""
     reads_data = "data_dir" in inspect.signature(class_at("task", config.task["_target_"])).parameters
-    place = {"data_dir": data_folder(config)} if reads_data else {}
+    place: dict[str, Any] = {"data_dir": data_folder(config)} if reads_data else {}
     return instantiate("task", config.task, source=config.source, **place)
 
 

@@ -41,7 +41,7 @@ class Lion(torch.optim.Optimizer):
 
     def _update(self, params: list[torch.Tensor], group: dict) -> None:
         beta1, beta2 = group["betas"]
-        grads = [parameter.grad for parameter in params]
+        grads = [parameter.grad for parameter in params if parameter.grad is not None]
         for parameter in params:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)

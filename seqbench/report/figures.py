@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import textwrap
 from pathlib import Path
@@ -39,7 +38,8 @@ def draw_panels(title: str, panels: Panels, path: Path) -> None:
     size = (4.0 * n_columns, 3.0 * n_rows + 0.9)
     figure, grid = pyplot.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
     handles: dict[str, Any] = {}
-    for axes, (heading, runs) in itertools.zip_longest(grid.flat, shown, fillvalue=("", [])):
+    blank: list[tuple[str, list[dict[str, Any]]]] = [("", [])] * (grid.size - len(shown))
+    for axes, (heading, runs) in zip(grid.flat, shown + blank, strict=True):
         axes.set_visible(bool(runs))
         _draw_panel(axes, runs, handles)
         axes.set_title(heading, fontsize=9)

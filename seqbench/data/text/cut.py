@@ -48,7 +48,7 @@ def read_cut(corpus: Corpus, path: Path, split: str) -> Iterator[bytes]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _length(file: IO[bytes]) -> int:
+def _length(file: IO[bytes] | gzip.GzipFile) -> int:
     """The unpacked length, which a gzip says for certain only when it has been read."""
     while file.read(_CHUNK):
         pass
@@ -57,7 +57,7 @@ def _length(file: IO[bytes]) -> int:
     return n_bytes
 
 
-def _blocks(corpus: Corpus, path: Path, split: str, file: IO[bytes], size: int) -> Iterator[bytes]:
+def _blocks(corpus: Corpus, path: Path, split: str, file: IO[bytes] | gzip.GzipFile, size: int) -> Iterator[bytes]:
     lengths = {name: corpus.splits[name].n_tokens or 0 for name in SPLITS}
     mark = len(codecs.BOM_UTF8) if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0  # no part of the text
     if size - mark != sum(lengths.values()):

@@ -100,11 +100,11 @@ class SpectralRNN(Learner):
         s1_s2_NK = (now_NX[:, :, None, None] * s2_NXX[:, None]).flatten(1)
         self.new_s1_s2 += s1_s2_NK.sum(0).view_as(self.new_s1_s2)
         self.new_y_s1_s2 += (y_NY.T @ s1_s2_NK).view_as(self.new_y_s1_s2)
-        self.new_counts += torch.tensor([len(x_BTX), len(x_NX), len(now_NX)], dtype=torch.float64)
+        self.new_counts += eye.new_tensor([len(x_BTX), len(x_NX), len(now_NX)])
 
     def _estimate(self) -> None:
         """The weights from the moments so far. y is centred: its mean would add variance to every moment."""
-        _, n_positions, n_with_one_before = self.counts.tolist()
+        _, n_positions, n_with_one_before = self.state_dict()["counts"].tolist()
         mean_Y = self.y / n_positions
         first = (self.y_s2 - mean_Y[:, None, None] * self.s2) / n_positions
         second = (self.y_s1_s2 - mean_Y[:, None, None, None] * self.s1_s2) / n_with_one_before

@@ -36,8 +36,9 @@ class IndRNN(Backbone):
         super().__init__()
         self.d_output, self.recurrent_max = hidden_size, recurrent_max
         widths = [d_input, *[hidden_size] * n_layers]
-        self.inputs = nn.ModuleList(nn.Linear(below, above) for below, above in pairwise(widths))
-        for layer in self.inputs:
+        layers = [nn.Linear(below, above) for below, above in pairwise(widths)]
+        self.inputs = nn.ModuleList(layers)
+        for layer in layers:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         self.recurrent = nn.ParameterList(
@@ -46,7 +47,9 @@ class IndRNN(Backbone):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         if not x.is_floating_point():
-            x = F.one_hot(x, self.inputs[0].in_features).to(self.inputs[0].weight.dtype)
+            first = self.inputs[0]
+            assert isinstance(first, nn.Linear)
+            x = F.one_hot(x, first.in_features).to(first.weight.dtype)
         ends = []
         for index, (layer, u_H) in enumerate(zip(self.inputs, self.recurrent, strict=True)):
             a_BTH = layer(x)
