@@ -102,6 +102,7 @@ def test_committed_tables_are_those_of_the_committed_measurements(name):
         assert path.with_suffix(".md").read_text() == markdown(load(name), json.loads(path.read_text()))
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own():
     small = peak_memory("recurrent", "torch.nn.RNN (relu)", {"B": 16, "N": 64, "T": 100}, 1)
     large = peak_memory("recurrent", "torch.nn.RNN (relu)", {"B": 64, "N": 64, "T": 1000}, 1)

@@ -198,9 +198,8 @@ def rows_of(arguments, cwd):
     return rows(finish(arguments, cwd))
 
 
-@pytest.mark.parametrize(
-    "extra", [[], pytest.param(["train.accumulate=2"], marks=pytest.mark.slow)], ids=["plain", "accumulated"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("extra", [[], ["train.accumulate=2"]], ids=["plain", "accumulated"])
 def test_one_process_equals_two_at_equilibrium(tmp_path, extra):
     exact = [f"model.equilibrium.{way}.tolerance=1e-5" for way in ("forward", "backward")]
     exact.append("model.equilibrium.pretrain_steps=4")

@@ -182,6 +182,7 @@ def test_an_equilibrium_that_is_not_found_is_counted(seqbench, tmp_path):
     assert record(tmp_path)["metrics"]["test"]["forward_failed"] > 0.5
 
 
+@pytest.mark.slow
 def test_a_broken_rank_fails_the_run_with_its_own_error(seqbench, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(BROKEN_RANK)

@@ -145,6 +145,7 @@ def test_no_job_outlives_a_sweep_that_joblib_runs(tmp_path, number):
     process.stderr.close()
 
 
+@pytest.mark.slow
 @linux
 def test_what_killed_launches_left_is_removed(tmp_path):
     process = start(tmp_path, "train.nproc=2")

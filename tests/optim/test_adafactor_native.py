@@ -200,6 +200,7 @@ def test_a_copy_keeps_its_backend_and_a_group_has_none():
         optimizer.add_param_group({"params": make_weights([(2,)]), "backend": "native"})
 
 
+@pytest.mark.slow
 def test_temporaries_are_below_a_mebibyte():
     large = {"encoder": 1, "decoder": 1, "lstm": 0, "D": 512, "V": 4000}
     ours, theirs = (peak_memory("optimizer", name, large, 1) for name in ("seqbench Adafactor", "torch Adafactor"))

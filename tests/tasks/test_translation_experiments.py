@@ -42,12 +42,11 @@ def raw_wmt14(tmp_path_factory):
     return write(tmp_path_factory.mktemp("wmt14") / "raw", ("train", "newstest2013", "newstest2014"))
 
 
-OPTIMIZERS = [name for name in NAMES if "transformer_small_" in name]  # of transformer_small, in other ways
+# transformer_small in other ways, and what takes seconds a step
+REPEATED = [name for name in NAMES if "transformer_small_" in name or name.endswith("/deq")]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in OPTIMIZERS)) for name in NAMES]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in REPEATED)) for name in NAMES])
 def test_the_loss_falls(seqbench, raw, tmp_path, name):
     small = ["task.vocabulary_size=300", "task.batch_tokens=400", "train.max_epochs=null", "train.max_steps=25"]
     small += ["train.threads=1", "log.every=1", f"source={raw}", f"data_dir={raw.parent / 'data'}"]
