@@ -11,6 +11,7 @@ from typing import Any
 from seqbench.commands.stored import PLACES, read, require_its_config
 from seqbench.config import arguments as command_lines
 from seqbench.config.check import check
+from seqbench.config.plugin_use import checksums_of
 from seqbench.config.schema import Config
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError, UserError
@@ -58,24 +59,29 @@ def _found(config: Config, folder: Path) -> tuple[Found, dict[str, str]]:
     """The record's entry, and texts by name."""
     from seqbench.contracts.analysis import Subject
     from seqbench.engine.assemble import assemble_analysis
+    from seqbench.engine.room import within_memory
     from seqbench.engine.selected import selected_run
 
     analysis = assemble_analysis(config)
-    run, step = selected_run(config, folder)
     if analysis.needs_trajectory and config.checkpoint.keep != "all":
         raise UserError(
             f"analysis={name_of(config.analysis)} follows a run through its training, and {folder.name} has only its "
             "last checkpoints; train it with checkpoint.keep=all and force=true."
         )
-    run.learner.eval()
-    with run.optimizer.averaged():
-        outcome = analysis(Subject(run.task, run.learner, config.seed, run.checkpoints.trajectory))
+    with within_memory(config):
+        run, step = selected_run(config, folder)
+        run.learner.eval()
+        with run.optimizer.averaged():
+            outcome = analysis(Subject(run.task, run.learner, config.seed, run.checkpoints.trajectory))
     worst = next((name for name, value in outcome.numbers.items() if not math.isfinite(value)), None)
     if worst is not None:
         raise RunError(f"{worst} is not finite ({outcome.numbers[worst]}): nothing is kept of this analysis.")
     settings = {key: value for key, value in config.analysis.items() if key != "_target_"}
     figures = {name: asdict(figure) for name, figure in outcome.figures.items()}
-    return {"settings": settings, "step": step, "numbers": outcome.numbers, "figures": figures}, outcome.texts
+    entry: Found = {"settings": settings, "step": step, "numbers": outcome.numbers, "figures": figures}
+    if plugins := checksums_of(config.analysis):
+        entry["plugins"] = plugins
+    return entry, outcome.texts
 
 
 def _keep(name: str, entry: Found, folder: Path, ledger: Path) -> None:

@@ -38,15 +38,7 @@ def evaluate(arguments: list[str]) -> None:
     config.train.nproc = 1
     check(config)
     places = Places(config)
-    from seqbench.engine.room import too_large
-
-    try:
-        found, lines = _measured(config, folder, config.split)
-    except (MemoryError, RuntimeError, ValueError) as error:
-        refusal = too_large(error, config)
-        if refusal is not None:
-            raise refusal from error
-        raise
+    found, lines = _measured(config, folder, config.split)
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     for name, numbered in lines.items():
         _write_lines(folder / f"{name}.{config.split}.txt", numbered)
@@ -56,18 +48,20 @@ def evaluate(arguments: list[str]) -> None:
 def _measured(config: Config, folder: Path, split: str) -> tuple[dict[str, Any], dict[str, dict[int, str]]]:
     """What the record is to hold, and numbered lines by the name of their file."""
     from seqbench.engine.loop import evaluate as measure
+    from seqbench.engine.room import within_memory
     from seqbench.engine.selected import selected_run
 
-    run, step = selected_run(config, folder)
-    evaluation = run.evaluation
-    if split not in evaluation.splits:
-        raise ConfigError(
-            f"evaluation={evaluation.category} is for split={' or '.join(evaluation.splits)}, not {split}."
-        )
-    if name_of(config.evaluation) != PLAIN:
-        Places(config).require_writable()  # or the scores might have nowhere to go
-    with run.optimizer.averaged():
-        metrics, findings = measure(run, split)
+    with within_memory(config):
+        run, step = selected_run(config, folder)
+        evaluation = run.evaluation
+        if split not in evaluation.splits:
+            raise ConfigError(
+                f"evaluation={evaluation.category} is for split={' or '.join(evaluation.splits)}, not {split}."
+            )
+        if name_of(config.evaluation) != PLAIN:
+            Places(config).require_writable()  # or the scores might have nowhere to go
+        with run.optimizer.averaged():
+            metrics, findings = measure(run, split)
     worst = next((name for name, value in metrics.items() if not math.isfinite(value)), None)
     if worst is not None:
         raise RunError(f"The {worst} on {split} is not finite ({metrics[worst]}): nothing is kept of this evaluation.")

@@ -40,8 +40,20 @@ def made(*folders: Path) -> Iterator[None]:
         raise
 
 
-def too_large(error: BaseException, config: Config) -> UserError | None:
-    """The sentence for an error of memory, with the settings that are large enough to be its reason."""
+@contextmanager
+def within_memory(config: Config) -> Iterator[None]:
+    """Raises `UserError` for an error of memory in the block, with the settings that are large enough to be its
+    reason."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError) as error:
+        refusal = _too_large(error, config)
+        if refusal is not None:
+            raise refusal from error
+        raise
+
+
+def _too_large(error: BaseException, config: Config) -> UserError | None:
     if not isinstance(error, MemoryError) and not _NO_ROOM.search(str(error)):
         return None
     numbers = dict(_integers("model", config.model)) | dict(_integers("task", config.task))

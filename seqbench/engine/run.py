@@ -33,7 +33,7 @@ from seqbench.engine.loop import evaluate, fit
 from seqbench.engine.mirror import check_mirror, make_mirrors
 from seqbench.engine.payload import Expected, optimizer_sizes, shapes_of
 from seqbench.engine.record import commit, keep_record, make_record, with_later_findings
-from seqbench.engine.room import made, too_large
+from seqbench.engine.room import made, within_memory
 from seqbench.engine.runtime import Progress, Run, is_emulated, load_last, restore
 from seqbench.engine.startup import leave_the_compiler_out
 from seqbench.errors import BusyError, UserError
@@ -94,29 +94,25 @@ def train(config: Config, world: World) -> dict[str, Any] | None:
     """Train (or go on training) and test; the record, in process 0. Raises `UserError`, `RunError`."""
     folder = run_folder(config)
     try:
-        task = assemble_task(config) if world.leads else None
-        world.barrier()  # process 0 has prepared the data
-        task = task or assemble_task(config)
-        log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, world.size)
-        run = build(config, world, log, task, folder)  # all of it before anything is written
-        check_mirror(config.log.mirror, config.log.project)
-        if world.leads:
-            with made(folder, Places(config).runs):
-                Places(config).require_writable()  # or a run might end with nowhere to go
-        with _locked(folder) if world.leads else contextlib.nullcontext():
-            if world.leads and config.force:
-                _start_over(folder)
+        with within_memory(config):
+            task = assemble_task(config) if world.leads else None
+            world.barrier()  # process 0 has prepared the data
+            task = task or assemble_task(config)
+            log = Log(MetricsFile(folder / "metrics.jsonl"), world.leads, world.size)
+            run = build(config, world, log, task, folder)  # all of it before anything is written
+            check_mirror(config.log.mirror, config.log.project)
             if world.leads:
-                _drop_dead_launches(folder)
-            world.barrier()
-            return _train(config, run, folder)
+                with made(folder, Places(config).runs):
+                    Places(config).require_writable()  # or a run might end with nowhere to go
+            with _locked(folder) if world.leads else contextlib.nullcontext():
+                if world.leads and config.force:
+                    _start_over(folder)
+                if world.leads:
+                    _drop_dead_launches(folder)
+                world.barrier()
+                return _train(config, run, folder)
     except OSError as error:
         raise _disk_error(error, folder) from error
-    except (MemoryError, RuntimeError, ValueError) as error:
-        refusal = too_large(error, config)
-        if refusal is not None:
-            raise refusal from error
-        raise
 
 
 def _train(config: Config, run: Run, folder: Path) -> dict[str, Any] | None:

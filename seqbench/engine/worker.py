@@ -27,7 +27,7 @@ from seqbench.config.schema import Config, load, save
 from seqbench.engine.assemble import assemble_task
 from seqbench.engine.distributed import World, check_device, check_rows, lost_peer, n_cores, worker_command
 from seqbench.engine.interrupt import PASSED_ON, passed_on, stop_with_parent
-from seqbench.engine.room import too_large
+from seqbench.engine.room import within_memory
 from seqbench.engine.run import run_folder, train
 from seqbench.errors import BusyError, RunError, UserError
 
@@ -70,15 +70,10 @@ def _leave(path: Path, error: dict[str, Any]) -> None:
 def run_in_processes(config: Config) -> dict[str, Any]:
     """Train in `train.nproc` new processes; the record. The first error of any of them is raised here."""
     check_device(config.train.device)
-    try:
+    with within_memory(config):
         task = assemble_task(config)  # prepares the data, or says what is missing, before anything is written
         if task.equal_batches and config.train.nproc > 1:
             check_rows(task.batch("train", 0), config.train.nproc)
-    except (MemoryError, RuntimeError, ValueError) as error:
-        refusal = too_large(error, config)
-        if refusal is not None:
-            raise refusal from error
-        raise
     folder = run_folder(config)
     place = folder / f"launch-{os.getpid()}"  # of this process: another may try the same run
     try:
