@@ -5,6 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+_HIGHER_IS_BETTER = ("accuracy", "bleu")  # any other metric is an error or a loss
+
+
+def is_higher_better(path: str) -> bool:
+    """Whether more is better of a metric, named alone or by a record's path: `accuracy`, `beam.test.bleu`."""
+    return path.rpartition(".")[2] in _HIGHER_IS_BETTER
+
 
 def finite(value: Any) -> Any:
     """The value, None for each number in it that JSON has no word for."""

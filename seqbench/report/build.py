@@ -13,7 +13,8 @@ from seqbench.report.declaration import Table, read_declaration
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import Record
 from seqbench.report.render import latex, markdown
-from seqbench.report.table import Compose, belongs, fill
+from seqbench.report.selection import Compose, belongs
+from seqbench.report.table import fill
 
 
 def build_tables(

@@ -51,7 +51,8 @@ class Published:
 @dataclass(frozen=True)
 class Row:
     """`experiment` None: published numbers only, without a run of ours. `partial` says how much of the published
-    training the runs did; it is part of the label. `published` is by metric path."""
+    training the runs did; it is part of the label. `published` is by metric path. `seeds` is how many runs
+    `seqbench reproduce` makes, of the seeds 0, 1, ..."""
 
     label: str
     experiment: str | None
@@ -59,10 +60,22 @@ class Row:
     published: dict[str, Published] = field(default_factory=dict)
     partial: str | None = None
     note: str | None = None
+    seeds: int = 1
 
     def heading(self) -> str:
         """The label with `partial`: what tells rows of one model apart."""
         return f"{self.label} (partial: {self.partial})" if self.partial else self.label
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The row headed `better` is ahead of the row headed `than` in `metric`; `source` and `tag` say who claims it."""
+
+    better: str
+    than: str
+    metric: str
+    source: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Table:
     columns: list[Column]
     rows: list[Row]
     note: str | None = None
+    claims: list[Claim] = field(default_factory=list)
 
 
 def read_declaration(path: Path) -> dict[str, Table]:
@@ -94,7 +108,7 @@ def read_declaration(path: Path) -> dict[str, Table]:
 
 
 def _table(node: Any, where: str) -> Table:
-    keys = {"name": True, "title": True, "columns": True, "rows": True, "note": False}
+    keys = {"name": True, "title": True, "columns": True, "rows": True, "note": False, "claims": False}
     node = _mapping(node, where, keys)
     name = _text(node["name"], f"name of {where}")
     if not re.fullmatch(r"[a-z0-9_]+", name):
@@ -107,7 +121,8 @@ def _table(node: Any, where: str) -> Table:
         for metric in row.published:
             if metric not in shown:
                 raise UserError(f"No column of {where} shows the published {metric} of the row {row.label!r}.")
-    return Table(name, _text(node["title"], f"title of {where}"), columns, rows, _note(node, where))
+    claims = [_claim(item, rows, where) for item in _list(node.get("claims", []), f"claims of {where}")]
+    return Table(name, _text(node["title"], f"title of {where}"), columns, rows, _note(node, where), claims)
 
 
 def _column(node: Any, table: str) -> Column:
@@ -138,7 +153,7 @@ def _column(node: Any, table: str) -> Column:
 
 
 def _row(node: Any, table: str) -> Row:
-    optional = ("overrides", "published", "partial", "note")
+    optional = ("overrides", "published", "partial", "note", "seeds")
     node = _mapping(node, f"a row of {table}", {"label": True, "experiment": True} | dict.fromkeys(optional, False))
     label = _text(node["label"], f"label of a row of {table}")
     where = f"the row {label!r} of {table}"
@@ -151,22 +166,51 @@ def _row(node: Any, table: str) -> Row:
     if experiment is None and (overrides or "partial" in node or not published):
         raise UserError(f"Without an experiment, {where} holds published numbers only, not overrides or partial.")
     partial = _text(node["partial"], f"partial of {where}") if "partial" in node else None
-    return Row(label, experiment, overrides, citations, partial, _note(node, where))
+    return Row(label, experiment, overrides, citations, partial, _note(node, where), _seeds(node, where))
+
+
+def _seeds(node: dict[str, Any], where: str) -> int:
+    seeds = node.get("seeds", 1)
+    if type(seeds) is not int or seeds < 1:
+        raise UserError(f"seeds of {where} must be a whole number, 1 at least, not {seeds!r}.")
+    return seeds
+
+
+def _claim(node: Any, rows: list[Row], table: str) -> Claim:
+    where = f"a claim of {table}"
+    node = _mapping(node, where, dict.fromkeys(("better", "than", "metric"), True) | {"source": False, "tag": False})
+    if ("source" in node) != ("tag" in node):
+        raise UserError(f"source and tag go together in {where}.")
+    headings = [row.heading() for row in rows if row.experiment is not None]
+    for key in ("better", "than"):
+        if node[key] not in headings:
+            raise UserError(f"{where} names {node[key]!r}, which is no row of ours{did_you_mean(node[key], headings)}.")
+    source, tag = (_source(node, where), _tag(node, where)) if "tag" in node else (None, None)
+    return Claim(node["better"], node["than"], _path(node["metric"], where), source, tag)
 
 
 def _published(node: Any, where: str) -> Published:
     node = _mapping(node, where, {"value": True, "source": True, "tag": True})
-    tag, value = str(node["tag"]), node["value"]
+    tag, value = _tag(node, where), node["value"]
+    try:
+        float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
+    except ValueError as error:
+        raise UserError(f"The value of {where} must be a number, not {value!r}.") from error
+    return Published(str(value), _source(node, where), tag)
+
+
+def _source(node: dict[str, Any], where: str) -> str:
+    return _text(node["source"], f"source of {where}")
+
+
+def _tag(node: dict[str, Any], where: str) -> str:
+    tag = str(node["tag"])
     if tag not in TAGS:
         tags = ", ".join(TAGS)
         raise UserError(
             f"The tag {tag!r} of {where} is none of {tags}: a published number needs a source in which it was checked."
         )
-    try:
-        float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
-    except ValueError as error:
-        raise UserError(f"The value of {where} must be a number, not {value!r}.") from error
-    return Published(str(value), _text(node["source"], f"source of {where}"), tag)
+    return tag
 
 
 def _path(path: Any, where: str) -> str:

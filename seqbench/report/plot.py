@@ -9,8 +9,8 @@ from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.figures import draw_panels, figures_of
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import FINISHED, Record
+from seqbench.report.selection import Compose, runs_of
 from seqbench.report.svg import deterministic_pyplot, write_svg
-from seqbench.report.table import Compose, runs_of
 
 
 def build_plots(

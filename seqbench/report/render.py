@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from seqbench.report.numbers import MISSING
 from seqbench.report.record import Record
-from seqbench.report.table import MISSING, Cell, Grid
+from seqbench.report.table import Cell, Grid
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -34,6 +35,7 @@ def markdown(grid: Grid) -> str:
         parts.append(escape_markdown(grid.note))
     parts.append(markdown_rows(grid.headings, grid.rows))
     parts += [f"[{mark}] {escape_markdown(text)}" for mark, text in grid.footnotes]
+    parts += [escape_markdown(text) for text in grid.findings]
     parts.append(" ".join(escape_markdown(line) for line in grid.origin))
     return "\n\n".join(parts) + "\n"
 
@@ -59,6 +61,7 @@ def latex(grid: Grid) -> str:
     ]
     notes = [escape_latex(grid.note)] if grid.note else []
     notes += [rf"\textsuperscript{{{mark}}} {escape_latex(text)}" for mark, text in grid.footnotes]
+    notes += [escape_latex(text) for text in grid.findings]
     notes.append(" ".join(escape_latex(line) for line in grid.origin))
     lines += [f"    {note}\n" for note in notes[:-1]] + [f"    {notes[-1]}"]
     return "\n".join([*lines, r"  \end{minipage}", r"\end{table}"]) + "\n"

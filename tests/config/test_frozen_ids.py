@@ -11,7 +11,7 @@ from seqbench.config.compose import composed
 from seqbench.config.identity import hashed, run_id
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.ledger import read_ledger
-from seqbench.report.table import belongs
+from seqbench.report.selection import belongs
 
 RESULTS = Path(__file__).parents[2] / "results"
 FROZEN = json.loads(Path(__file__).with_name("frozen_ids.json").read_text())

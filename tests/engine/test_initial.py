@@ -14,7 +14,7 @@ from seqbench.config.identity import run_id
 from seqbench.errors import ConfigError
 from seqbench.report.declaration import Row
 from seqbench.report.record import read_record
-from seqbench.report.table import belongs, runs_of
+from seqbench.report.selection import belongs, runs_of
 
 SMALL = ["task=copy", "task.delay=5", "task.train_size=40", "task.valid_size=20", "task.test_size=20", "model=lstm"]
 SMALL += ["model.hidden_size=4", "train.max_steps=6", "train.eval_every=2", "checkpoint.every=1"]

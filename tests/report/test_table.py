@@ -8,10 +8,16 @@ import pytest
 
 from seqbench.errors import UserError
 from seqbench.report.declaration import Column, Published, Row, Table
+from seqbench.report.numbers import cell_text
 from seqbench.report.record import Record
-from seqbench.report.table import aggregate, belongs, fill, select
+from seqbench.report.selection import belongs, select
+from seqbench.report.table import fill
 
 COLUMNS = [Column("Loss", metric="test.nll", format=".4f"), Column("Published", published="test.nll")]
+
+
+def text(records: list[Record], metric: str, specification: str) -> str:
+    return cell_text(Column("", metric=metric, format=specification), Row("LSTM", "x"), records)
 
 
 @pytest.fixture
@@ -127,29 +133,29 @@ def test_runs_on_different_data_are_not_averaged(record, config):
 def test_mean_and_deviation_over_seeds(record, losses):
     records = [record(f"run{seed}", seed=seed, nll=nll) for seed, nll in enumerate(losses)]
     mean, deviation = statistics.fmean(losses), statistics.stdev(losses)
-    assert aggregate(records, "test.nll", ".5f") == f"{mean:.5f} ± {deviation:.5f} (n={len(losses)})"
-    assert aggregate(records[::-1], "test.nll", ".17g") == aggregate(records, "test.nll", ".17g")
+    assert text(records, "test.nll", ".5f") == f"{mean:.5f} ± {deviation:.5f} (n={len(losses)})"
+    assert text(records[::-1], "test.nll", ".17g") == text(records, "test.nll", ".17g")
 
 
 def test_one_seed_has_no_deviation(record):
-    assert aggregate([record("aaa", nll=0.25)], "test.nll", ".2f") == "0.25 (n=1)"
+    assert text([record("aaa", nll=0.25)], "test.nll", ".2f") == "0.25 (n=1)"
 
 
 def test_only_seeds_with_the_number_count(record):
-    records = [record("aaa", nll=0.25), record("bbb", nll=0.75), record("ccc", nll=0.5)]
+    records = [record("aaa", 0, 0.25), record("bbb", 1, 0.75), record("ccc", 2, 0.5)]
     records[2].metrics["test"]["nll"] = None
-    assert aggregate(records, "test.nll", ".2f") == "0.50 ± 0.35 (n=2)"
-    assert aggregate(records[2:], "test.nll", ".2f") == "–"
-    assert aggregate([], "test.nll", ".2f") == "–"
+    assert text(records, "test.nll", ".2f") == "0.50 ± 0.35 (n=2)"
+    assert text(records[2:], "test.nll", ".2f") == "–"
+    assert text([], "test.nll", ".2f") == "–"
 
 
 def test_a_count_or_a_baseline_stands_alone_unless_it_differs(record):
     records = [record("aaa", seed=0), record("bbb", seed=1)]
-    assert aggregate(records, "parameters.total", ",.0f") == "22,109"
-    assert aggregate(records, "baseline.nll", ".4f") == "0.0204"
-    assert aggregate(records, "test.nll", ".4f") == "0.0200 ± 0.0000 (n=2)"
+    assert text(records, "parameters.total", ",.0f") == "22,109"
+    assert text(records, "baseline.nll", ".4f") == "0.0204"
+    assert text(records, "test.nll", ".4f") == "0.0200 ± 0.0000 (n=2)"
     records[0].parameters["total"] = 22111
-    assert aggregate(records, "parameters.total", ",.0f") == "22,110 ± 1 (n=2)"
+    assert text(records, "parameters.total", ",.0f") == "22,110 ± 1 (n=2)"
 
 
 def table(*rows: Row, columns: list[Column] = COLUMNS) -> Table:
