@@ -8,6 +8,7 @@ DEMO := outputs/demo
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo "  make table-NAME   one table of results/tables.yaml"
+	@echo "  make reproduce-NAME  the runs that a table lacks, then the table"
 	@echo "  make data-SET     prepare a task's data, e.g. make data-ptb_word SOURCE=folder"
 
 # torch first and pinned: later installs then find it there instead of choosing a build of their own
@@ -62,6 +63,9 @@ bench: .venv/core ## speed and memory beside peers, into results/bench
 
 table-%: .venv/core
 	$(BIN)/seqbench tables $*
+
+reproduce-%: .venv/core
+	$(BIN)/seqbench reproduce $*
 
 data-%: .venv/core
 	$(BIN)/seqbench prepare task=$* $(if $(SOURCE),source=$(SOURCE))

@@ -21,6 +21,7 @@ COMMANDS = {
     "eval": "evaluate a finished run again, or in another way: run=<id> [evaluation=beam]",
     "analyze": "ask more of a finished run than a score: run=<id> analysis=<name>",
     "prepare": "prepare a task's data: task=ptb_word [source=<folder>|hub]",
+    "reproduce": "run what a table lacks, and compare with the published numbers: copy [--dry]",
     "tables": "write the tables of results/tables.yaml from the ledger: [name ...]",
     "plots": "draw the learning curves of the tables' runs: [name ...]",
     "check": "hold a class against its contract: my_package.Mine hidden_size=8, or model=lstm",
@@ -53,7 +54,7 @@ def main() -> None:
     if any(argument in ("-sc", "--shell-completion") for argument in arguments):
         return _command("completion")(arguments)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE.format(commands="\n".join(f"  {name:<9}{text}" for name, text in COMMANDS.items())), end="")
+        print(USAGE.format(commands="\n".join(f"  {name:<11}{text}" for name, text in COMMANDS.items())), end="")
         return None
     if {"-V", "--version"}.intersection(arguments):
         print(f"seqbench {__version__}")
@@ -106,6 +107,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "eval": ("seqbench.commands.evaluate", "evaluate"),
         "analyze": ("seqbench.commands.analyze", "analyze"),
         "prepare": ("seqbench.commands.prepare", "prepare"),
+        "reproduce": ("seqbench.commands.reproduce", "reproduce"),
         "tables": ("seqbench.commands.tables", "tables"),
         "plots": ("seqbench.commands.tables", "plots"),
         "check": ("seqbench.commands.check", "check"),

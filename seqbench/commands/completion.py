@@ -58,7 +58,7 @@ def _candidates(words: list[str]) -> list[str] | None:
         return [f"{key}={name}" for name in options("experiment")]
     if equals and key == "run":
         return [f"run={name}" for name in _runs()]
-    if words[0] in ("tables", "plots") and not equals:
+    if words[0] in ("tables", "plots", "reproduce") and not equals:
         return _tables()
     if words[0] == "list" and not equals:
         return list(plurals())

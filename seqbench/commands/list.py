@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from seqbench.commands import stored
 from seqbench.commands.describe import described
@@ -15,10 +13,12 @@ from seqbench.config.nodes import groups
 from seqbench.config.schema import load
 from seqbench.config.targets import class_of
 from seqbench.errors import ConfigError, UserError, did_you_mean
+from seqbench.report.columns import aligned
 from seqbench.report.evaluations import differing
 from seqbench.report.ledger import read_sound
 from seqbench.report.places import Places
 from seqbench.report.record import FINISHED, Record
+from seqbench.report.summary import error_of, in_words
 
 
 def list_runs_or_options(arguments: list[str]) -> None:
@@ -74,9 +74,9 @@ def _options_text(group: str) -> str:
 def _finished_text(records: Sequence[Record]) -> str:
     rows = [
         (record.run_id, _experiment(record), str(record.seed), f"{record.steps:,}", _status(record), *_scores(record))
-        for record in sorted(records, key=lambda record: (_experiment(record), _error(record), record.run_id))
+        for record in sorted(records, key=lambda record: (_experiment(record), error_of(record), record.run_id))
     ]
-    return _aligned([("run", "experiment", "seed", "steps", "status", "test", "other evaluations of test"), *rows])
+    return aligned([("run", "experiment", "seed", "steps", "status", "test", "other evaluations of test"), *rows])
 
 
 def _unfinished_text(folders: Iterable[Path]) -> str:
@@ -90,19 +90,8 @@ def _unfinished_text(folders: Iterable[Path]) -> str:
             continue
         name = config.experiment or f"{config.task.get('corpus', class_of(config.task))}/{class_of(config.model)}"
         rows.append((folder.name, name, str(config.seed), f"{stored.saved_step(folder):,}"))
-    table = [_aligned(rows)] if len(rows) > 1 else []
+    table = [aligned(rows)] if len(rows) > 1 else []
     return "\n".join(["Not finished (seqbench train run=<id> resumes one):", *table, *faults])
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, numbers to the right. A column that only its heading fills is left out."""
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    cells = [
-        [text.rjust(width) if column[0] in ("seed", "steps", "saved step") else text.ljust(width) for text in column]
-        for column, width in zip(columns, widths, strict=True)
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in zip(*cells, strict=True))
 
 
 def _experiment(record: Record) -> str:
@@ -111,14 +100,6 @@ def _experiment(record: Record) -> str:
 
 def _status(record: Record) -> str:
     return "" if record.status == FINISHED else record.status
-
-
-def _error(record: Record) -> float:
-    """The metric that selects weights, on test; lower is better. Old records have no curve that names it."""
-    test = record.metrics.get("test", {})
-    names = [*(name for name in record.curve if name != "steps"), "nll", "mse"]
-    value = next((test[name] for name in names if name in test), None)
-    return math.inf if value is None else value
 
 
 def _scores(record: Record) -> tuple[str, str]:
@@ -133,13 +114,5 @@ def _scores(record: Record) -> tuple[str, str]:
             keys = sorted({key for other in entries for key in differing(entry, other)})
             settings = ", ".join(f"{key} {entry['settings'][key]}" for key in keys)
             fresh = {metric: value for metric, value in entry["metrics"].items() if value != plain.get(metric)}
-            others.append(f"{name} ({settings}): {_text(fresh)}" if settings else f"{name}: {_text(fresh)}")
-    return _text(plain), "  ".join(others)
-
-
-def _text(metrics: dict[str, Any]) -> str:
-    """The main metrics: not those of a part or of a solver, whose names have two words, nor nll beside ppl or bpc."""
-    main = sorted(name for name in metrics if "_" not in name)
-    if "ppl" in main or "bpc" in main:
-        main = [name for name in main if name != "nll"]
-    return "  ".join(f"{name} {'–' if metrics[name] is None else format(metrics[name], '.5g')}" for name in main)
+            others.append(f"{name} ({settings}): {in_words(fresh)}" if settings else f"{name}: {in_words(fresh)}")
+    return in_words(plain), "  ".join(others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 from seqbench.config.check import check
@@ -36,6 +37,13 @@ def plots(arguments: list[str]) -> None:
     names, places = _names_and_places(arguments)
     for path in build_plots(places.declaration, places.runs, places.plots, compose_row, names):
         print(path)
+
+
+def draw_plots(places: Places, names: list[str]) -> list[Path]:
+    """Draw those of the tables that have something to draw, where matplotlib is installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return []
+    return build_plots(places.declaration, places.runs, places.plots, compose_row, names, required=False)
 
 
 def compose_row(experiment: str, overrides: list[str]) -> dict[str, Any]:

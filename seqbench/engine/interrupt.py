@@ -11,15 +11,22 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+STOP_AT = "SEQBENCH_STOP_AT"  # seconds since 1970: environment variables reach a launcher's processes, too
 PASSED_ON = signal.SIGUSR1  # to the process that trains: a SIGTERM to all of a group would be its second one
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, PASSED_ON)
 
 
+def out_of_time() -> str:
+    """Why to stop: "" unless the environment sets a time and it has come."""
+    stop_at = os.environ.get(STOP_AT)
+    return "Out of time" if stop_at and time.time() >= float(stop_at) else ""
+
+
 @contextlib.contextmanager
 def stop_signals(heeded: bool) -> Iterator[Callable[[], str]]:
-    """Why to stop, as a function: "" until a signal has come; a second one of its kind stops at once, by
-    `KeyboardInterrupt`. One that was ignored stays so; unless `heeded`, all do as before: several processes would have
-    to agree on a step."""
+    """Why to stop, as a function: "" until a signal has come or the time is over; a second signal of its kind stops at
+    once, by `KeyboardInterrupt`. One that was ignored stays so; unless `heeded`, all do as before: several processes
+    would have to agree on a step."""
     seen: set[int] = set()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -27,11 +34,13 @@ def stop_signals(heeded: bool) -> Iterator[Callable[[], str]]:
             raise KeyboardInterrupt
         seen.add(number)
 
-    if not heeded or threading.current_thread() is not threading.main_thread():  # where no handler can be set
+    if not heeded:
         yield lambda: ""
-        return
-    with _handled(SIGNALS, note):
-        yield lambda: "Interrupted" if seen else ""
+    elif threading.current_thread() is not threading.main_thread():  # where no handler can be set
+        yield out_of_time
+    else:
+        with _handled(SIGNALS, note):
+            yield lambda: "Interrupted" if seen else out_of_time()
 
 
 @contextlib.contextmanager

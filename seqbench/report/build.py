@@ -27,11 +27,7 @@ def build_tables(
     record or an unknown name.
     """
     tables = read_declaration(declaration)
-    wanted = list(tables) if names is None else names
-    for name in wanted:
-        if name not in tables:
-            hint = did_you_mean(name, tables)
-            raise UserError(f"There is no table {name}{hint}; {declaration} declares {', '.join(tables)}.")
+    wanted = list(tables) if names is None else _known(names, tables, declaration)
     records, once = read_ledger(ledger), functools.cache(lambda name, overrides: compose(name, list(overrides)))
 
     def compose_once(experiment: str, overrides: list[str]) -> dict[str, Any]:
@@ -49,6 +45,20 @@ def build_tables(
             write_whole(path, text)
             paths.append(path)
     return paths
+
+
+def named_tables(declaration: Path, names: list[str]) -> dict[str, Table]:
+    """The declared tables of these names. Raises `UserError` for an unknown one."""
+    tables = read_declaration(declaration)
+    return {name: tables[name] for name in _known(names, tables, declaration)}
+
+
+def _known(names: list[str], tables: dict[str, Table], declaration: Path) -> list[str]:
+    for name in names:
+        if name not in tables:
+            hint = did_you_mean(name, tables)
+            raise UserError(f"There is no table {name}{hint}; {declaration} declares {', '.join(tables)}.")
+    return names
 
 
 def unclaimed(tables: list[Table], records: list[Record], compose: Compose) -> dict[str, list[str]]:

@@ -14,14 +14,19 @@ from seqbench.report.svg import deterministic_pyplot, write_svg
 
 
 def build_plots(
-    declaration: Path, ledger: Path, output: Path, compose: Compose, names: list[str] | None = None
+    declaration: Path,
+    ledger: Path,
+    output: Path,
+    compose: Compose,
+    names: list[str] | None = None,
+    required: bool = True,
 ) -> list[Path]:
     """Write `<table>.svg`, the learning curves, and `<table>.<analysis>.svg`, what an analysis drew of the runs, for
     the tables `names` (None: all that have any) and return the paths.
 
     One colour a row, one line a seed; the memoryless baseline is dashed. A partial row is left out where a complete row
     has the same label. On an unchanged ledger the files come out the same byte for byte. Raises `UserError` for an
-    unknown table, or one asked for by name that has nothing to draw yet.
+    unknown table, or, if `required`, one asked for by name that has nothing to draw yet.
     """
     tables = read_declaration(declaration)
     for name in names or []:
@@ -36,7 +41,7 @@ def build_plots(
         if all(len(run.curve["steps"]) == 1 for runs in curves.values() for run in runs):
             curves = {}  # points are no curves
         figures = figures_of({row.heading(): runs for row, runs in runs_by_row})
-        if names and not curves and not figures:
+        if names and required and not curves and not figures:
             raise UserError(f"No finished run of the table {name} has a learning curve.")
         output.mkdir(parents=True, exist_ok=True)
         if curves:
