@@ -42,6 +42,7 @@ from seqbench.models.recurrent.bn_lstm import BNLSTM
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
 from seqbench.models.unitary.scornn import SCORNN
@@ -90,6 +91,7 @@ MODELS = {
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
     "kru_lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
+    "rnn": lambda: RNN(D, hidden_size=8, n_layers=2),
     "lenet": lambda: LeNet(D, [3, 4], kernel=1, sizes=[5], image=[2, 3]),
     "mlp": lambda: MLP(D, [7, 5], "tanh"),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
