@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from seqbench.checks.closeness import require_close
 from seqbench.contracts.head import Head
 from seqbench.contracts.peers import Alone
 
@@ -22,7 +23,7 @@ def check_losses(head: Head, y_ND: Tensor, target_N: Tensor) -> None:
     assert losses_N.shape == (len(target_N),), f"the losses' shape is {tuple(losses_N.shape)}"
     assert losses_N.isfinite().all(), "a loss is not finite"
     apart_N = torch.cat([head.losses(z_NC[n : n + 1], target_N[n : n + 1]) for n in range(len(target_N))])
-    torch.testing.assert_close(apart_N, losses_N, rtol=1e-9, atol=1e-10)
+    require_close(apart_N, losses_N, "a target's loss depends on the targets beside it")
     losses_N.sum().backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None, f"{name} has no gradient"
@@ -36,10 +37,12 @@ def check_distribution(head: Head, y_ND: Tensor, n_classes: int) -> None:
     z_NC = y_ND if head.readout is None else head.readout(y_ND)
     log_p_NK = head.log_probs(z_NC)
     assert log_p_NK.shape == (len(y_ND), n_classes), f"the distribution's shape is {tuple(log_p_NK.shape)}"
-    torch.testing.assert_close(log_p_NK.exp().sum(1), torch.ones(len(y_ND), dtype=log_p_NK.dtype))
+    sum_N = log_p_NK.exp().sum(1)
+    require_close(sum_N, torch.ones_like(sum_N), "the probabilities do not add up to 1", rtol=1e-7, atol=1e-7)
     for k in range(n_classes):
         target_N = torch.full((len(y_ND),), k)
-        torch.testing.assert_close(head.losses(z_NC, target_N), -log_p_NK[:, k], rtol=1e-9, atol=1e-10)
+        losses_N = head.losses(z_NC, target_N)
+        require_close(losses_N, -log_p_NK[:, k], f"the loss of class {k} is not its negative log-probability")
 
 
 def check_after_step(head: Head) -> None:

@@ -109,7 +109,7 @@ def _nested(flat: dict[str, Any]) -> dict[str, Any]:
     memory = {"forward": flat["solver_memory"], "backward": flat["backward_memory"] or flat["solver_memory"]}
 
     def solver(way: str) -> dict[str, Any]:
-        name = flat[f"{way}_solver"]
+        name: str = flat[f"{way}_solver"]
         node = {
             "_target_": current_target(_SOLVERS.get(name, name)),
             "max_steps": flat[f"{way}_steps"],

@@ -35,7 +35,7 @@ class Task:
     version: dict[str, object]
     selection: str = "nll"
     baseline: dict[str, float] = {}
-    continuous: bool = False  # whether a batch goes on with the rows of the one before it, state and all
+    continuous: bool = False  # a batch goes on with the rows of the one before: only for causal models with a state
     autoregressive: bool = False  # targets are later inputs, which a model that is not causal would read
     equal_batches: bool = True  # whether all training batches have as many sequences
     sampling: Sampling | None = None

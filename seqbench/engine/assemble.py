@@ -73,7 +73,10 @@ def _around_backbone(config: Config, task: Task, peers: Peers) -> Learner:
             "model=rnn_attention"
         )
     if task.continuous and not (cls.causal and cls.streams):
-        raise ValueError(f"{cls.__name__} cannot model a language: it is not causal, or carries no state")
+        raise ValueError(
+            f"the batches of this task go on from each other, and {cls.__name__} cannot: it is not causal, or carries "
+            "no state"
+        )
     if task.autoregressive and not cls.causal:
         raise ValueError(f"{cls.__name__} is not causal: it would read what this task asks it to predict")
     make = _makers(config, peers)

@@ -72,14 +72,15 @@ class SpectralRNN(Learner):
 
     def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State, None]:
         x_BTX, y_BTY = batch.inputs.double(), batch.targets.double()
+        valid_BT = torch.ones_like(x_BTX[..., 0], dtype=torch.bool) if batch.valid_BT is None else batch.valid_BT
         if self.training:
-            self._add(x_BTX, y_BTY)
+            self._add(x_BTX, y_BTY, valid_BT)
         h_BH = x_BTX.new_zeros(len(x_BTX), len(self.input_weight)) if state is None else state
         errors = []
         for x_BX, y_BY in zip(x_BTX.unbind(1), y_BTY.unbind(1), strict=True):
             h_BH = (x_BX @ self.input_weight.T + h_BH @ self.recurrent_weight.T).square()
-            errors.append((h_BH @ self.output_weight - y_BY).square().sum())
-        return torch.stack(errors).sum(), h_BH, None
+            errors.append((h_BH @ self.output_weight - y_BY).square().sum(1))
+        return torch.stack(errors, 1)[valid_BT].sum(), h_BH, None
 
     def after_step(self, peers: Peers) -> None:
         for name in self._sums:
@@ -88,14 +89,15 @@ class SpectralRNN(Learner):
             new.zero_()
         self._estimate()
 
-    def _add(self, x_BTX: Tensor, y_BTY: Tensor) -> None:
-        """Adds the moments of a batch to those that no step has taken yet."""
+    def _add(self, x_BTX: Tensor, y_BTY: Tensor, valid_BT: Tensor) -> None:
+        """Adds the moments of a batch's scored targets to those that no step has taken yet."""
         eye = torch.eye(x_BTX.shape[-1], dtype=torch.float64, device=x_BTX.device)
-        x_NX, y_NY = x_BTX.flatten(0, 1), y_BTY.flatten(0, 1)
+        x_NX, y_NY = x_BTX[valid_BT], y_BTY[valid_BT]
         self.new_y += y_NY.sum(0)
         self.new_s2 += x_NX.T @ x_NX - len(x_NX) * eye
         self.new_y_s2 += torch.einsum("ny,na,nb->yab", y_NY, x_NX, x_NX) - y_NY.sum(0)[:, None, None] * eye
-        now_NX, before_NX, y_NY = x_BTX[:, 1:].flatten(0, 1), x_BTX[:, :-1].flatten(0, 1), y_BTY[:, 1:].flatten(0, 1)
+        later_BT = valid_BT[:, 1:]
+        now_NX, before_NX, y_NY = x_BTX[:, 1:][later_BT], x_BTX[:, :-1][later_BT], y_BTY[:, 1:][later_BT]
         s2_NXX = before_NX[:, :, None] * before_NX[:, None] - eye
         s1_s2_NK = (now_NX[:, :, None, None] * s2_NXX[:, None]).flatten(1)
         self.new_s1_s2 += s1_s2_NK.sum(0).view_as(self.new_s1_s2)
