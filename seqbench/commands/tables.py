@@ -27,15 +27,18 @@ def tables(arguments: list[str]) -> None:
 
 
 def plots(arguments: list[str]) -> None:
-    """Draws <name>.svg in results/plots: the selection metric on valid over training steps, a curve for each run.
+    """Draws <name>.svg in results/plots: the selection metric on valid over training, a curve for each row.
 
+    x=steps|tokens|hours               what the curves are drawn over; tokens and hours have files of their own
     <name> ...                         the tables whose runs are drawn; without a name, all whose runs have curves
     results_dir=results                the folder of tables.yaml and of the ledger, runs/
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError('plots needs matplotlib: pip install "seqbench[plots]".')
-    names, places = _names_and_places(arguments)
-    for path in build_plots(places.declaration, places.runs, places.plots, compose_row, names):
+    chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("x=")]
+    names, places = _names_and_places([argument for argument in arguments if not argument.startswith("x=")])
+    x = chosen[-1] if chosen else "steps"
+    for path in build_plots(places.declaration, places.runs, places.plots, compose_row, names, x):
         print(path)
 
 

@@ -14,6 +14,7 @@ from seqbench.report.analyses import known_analyses
 from seqbench.report.evaluations import known_names
 from seqbench.report.record import COUNTS, SPLITS
 
+JUDGED = ("metric", "measured", "published")
 TAGS = {  # where a published number was checked; one that is only remembered has no tag here and enters no table
     "C": "checked in the official code",
     "P": "checked in the paper",
@@ -30,22 +31,28 @@ TAGS = {  # where a published number was checked; one that is only remembered ha
 class Column:
     """A column of measured values, `metric` (a path into the record such as `test.nll`) under `format`, or of the
     numbers `published` for such a path, which are printed as the source prints them. `settings` are those that the
-    evaluation or analysis of a metric such as `beam.test.bleu` must have had."""
+    evaluation or analysis of a metric such as `beam.test.bleu` must have had.
+
+    Where rows are of different metrics, `judged` is a column of what each row's verdict is about: the name of the
+    metric, what we measured (under `format`), or what was published."""
 
     heading: str
     metric: str | None = None
     published: str | None = None
     format: str = ""
+    judged: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Published:
-    """A number from a paper: digits as printed there, where it stands, and where it was checked (a key of `TAGS`)."""
+    """A number from a paper: digits as printed there, where it stands, and where it was checked (a key of `TAGS`).
+    `percent`: 95.4 there is 0.954 in a record."""
 
     value: str
     source: str
     tag: str
+    percent: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def _table(node: Any, where: str) -> Table:
     columns = [_column(item, where) for item in _list(node["columns"], f"columns of {where}")]
     rows = [_row(item, where) for item in _list(node["rows"], f"rows of {where}")]
     shown = [column.published for column in columns if column.published]
-    for row in rows:
+    for row in rows if not any(column.judged == "published" for column in columns) else ():
         for metric in row.published:
             if metric not in shown:
                 raise UserError(f"No column of {where} shows the published {metric} of the row {row.label!r}.")
@@ -126,17 +133,22 @@ def _table(node: Any, where: str) -> Table:
 
 
 def _column(node: Any, table: str) -> Column:
-    keys = {"heading": True, "metric": False, "published": False, "format": False, "settings": False}
+    kinds = ("metric", "published", "judged")
+    keys = {"heading": True, **dict.fromkeys((*kinds, "format", "settings"), False)}
     node = _mapping(node, f"a column of {table}", keys)
     heading = _text(node["heading"], f"heading of a column of {table}")
     where = f"the column {heading!r} of {table}"
-    if ("metric" in node) == ("published" in node):
-        raise UserError(f"Exactly one of metric and published belongs in {where}.")
-    if "published" in node:
+    if sum(kind in node for kind in kinds) != 1:
+        raise UserError(f"Exactly one of metric, published and judged belongs in {where}.")
+    if node.get("judged") not in (None, *JUDGED):
+        raise UserError(f"judged in {where} is one of {', '.join(JUDGED)}, not {node['judged']!r}.")
+    if "metric" not in node and node.get("judged") != "measured":
         if "format" in node or "settings" in node:
             raise UserError(
                 f"Neither format nor settings belong in {where}: published numbers are printed as in their source."
             )
+        if "judged" in node:
+            return Column(heading, judged=node["judged"])
         return Column(heading, published=_path(node["published"], where))
     if "format" not in node:
         raise UserError(f"format is missing in {where}.")
@@ -145,6 +157,8 @@ def _column(node: Any, table: str) -> Column:
         format(0.5, specification)
     except ValueError as error:
         raise UserError(f"The format {specification!r} of {where} cannot format numbers: {error}.") from error
+    if "judged" in node:
+        return Column(heading, judged=node["judged"], format=specification)
     metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
     with_settings = [*known_names(), *known_analyses()]
     if settings and metric.partition(".")[0] not in with_settings:
@@ -163,6 +177,9 @@ def _row(node: Any, table: str) -> Row:
     ]
     published = _any_mapping(node.get("published", {}), f"published of {where}")
     citations = {_path(metric, where): _published(item, f"published of {where}") for metric, item in published.items()}
+    for metric, citation in citations.items():
+        if metric.endswith("accuracy") and float(citation.value) > 1 and not citation.percent:
+            raise UserError(f'The published {metric} of {where} is in percent: it needs unit: "%".')
     if experiment is None and (overrides or "partial" in node or not published):
         raise UserError(f"Without an experiment, {where} holds published numbers only, not overrides or partial.")
     partial = _text(node["partial"], f"partial of {where}") if "partial" in node else None
@@ -190,13 +207,15 @@ def _claim(node: Any, rows: list[Row], table: str) -> Claim:
 
 
 def _published(node: Any, where: str) -> Published:
-    node = _mapping(node, where, {"value": True, "source": True, "tag": True})
+    node = _mapping(node, where, {"value": True, "source": True, "tag": True, "unit": False})
+    if node.get("unit", "%") != "%":
+        raise UserError(f"unit of {where} can be '%', or is left out, not {node['unit']!r}.")
     tag, value = _tag(node, where), node["value"]
     try:
         float(value if isinstance(value, str) else repr(value))  # repr: true and lists are no numbers
     except ValueError as error:
         raise UserError(f"The value of {where} must be a number, not {value!r}.") from error
-    return Published(str(value), _source(node, where), tag)
+    return Published(str(value), _source(node, where), tag, percent="unit" in node)
 
 
 def _source(node: dict[str, Any], where: str) -> str:

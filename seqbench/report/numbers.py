@@ -45,12 +45,17 @@ def cell_text(column: Column, row: Row, records: list[Record]) -> str:
     What is no measurement (a parameter count, a baseline) and the same in all records stands alone.
     """
     numbers = list(measured(column, row, records).values())
+    assert column.metric is not None
+    if not set(DATA_SPLITS).intersection(column.metric.split(".")) and len(set(numbers)) == 1:
+        return format(numbers[0], column.format)
+    return mean_text(numbers, column.format)
+
+
+def mean_text(numbers: list[float], specification: str) -> str:
+    """`8.39 ± 0.01 (n=3)`."""
     if not numbers:
         return MISSING
-    assert column.metric is not None
-    mean = format(statistics.fmean(numbers), column.format)
-    if not set(DATA_SPLITS).intersection(column.metric.split(".")) and len(set(numbers)) == 1:
-        return mean
+    mean = format(statistics.fmean(numbers), specification)
     if len(numbers) == 1:
         return f"{mean} (n=1)"
-    return f"{mean} ± {format(statistics.stdev(numbers), column.format)} (n={len(numbers)})"
+    return f"{mean} ± {format(statistics.stdev(numbers), specification)} (n={len(numbers)})"

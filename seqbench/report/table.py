@@ -10,10 +10,10 @@ from seqbench.report.analyses import known_analyses
 from seqbench.report.claim import judge_claim
 from seqbench.report.declaration import TAGS, Column, Row, Table
 from seqbench.report.evaluations import Found
-from seqbench.report.numbers import cell_text, is_found_later
+from seqbench.report.numbers import cell_text, is_found_later, mean_text
 from seqbench.report.record import FINISHED, SPLITS, Record
 from seqbench.report.selection import Compose, belongs, runs_of
-from seqbench.report.verdict import LEGEND, intervals, judge
+from seqbench.report.verdict import LEGEND, Verdict, intervals, judge, judged_metric
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def fill(table: Table, records: list[Record], compose: Compose) -> Grid:
     verdicts = [judge(table, row, group) for row, group in zip(table.rows, found, strict=True)]
     footnotes: dict[str, str] = {}  # text -> mark, in order of appearance
     rows, headings = [], ["Model", *(column.heading for column in table.columns)]
-    for row, group in zip(table.rows, found, strict=True):
+    for row, group, verdict in zip(table.rows, found, verdicts, strict=True):
         cells = [Cell(row.heading(), _mark(footnotes, row.note, letter=True) if row.note else "")]
-        rows.append(cells + [_cell(column, row, group, footnotes) for column in table.columns])
+        rows.append(cells + [_cell(column, row, group, verdict, footnotes) for column in table.columns])
     findings = [judge_claim(table, claim, found).text() for claim in table.claims]
     if any(verdicts):
         headings.append("Verdict")
@@ -106,12 +106,17 @@ def _check_settings(table: Table, column: Column, found: list[Found]) -> None:
             )
 
 
-def _cell(column: Column, row: Row, records: list[Record], footnotes: dict[str, str]) -> Cell:
+def _cell(column: Column, row: Row, records: list[Record], verdict: Verdict | None, footnotes: dict[str, str]) -> Cell:
     if column.metric is not None:
         return Cell(cell_text(column, row, records))
-    if column.published not in row.published:
+    path = column.published or (judged_metric(row) if row.published else None)
+    if path not in row.published:
         return Cell("")
-    published = row.published[column.published]
+    published = row.published[path]
+    if column.judged == "metric":
+        return Cell(path.rpartition(".")[2] + (", %" if published.percent else ""))
+    if column.judged == "measured":
+        return Cell(mean_text(list(verdict.values.values()) if verdict else [], column.format))
     return Cell(published.value, _mark(footnotes, f"{published.source} ({TAGS[published.tag]})", letter=False))
 
 

@@ -52,10 +52,10 @@ def judge(table: Table, row: Row, records: list[Record]) -> Verdict | None:
     """
     if row.experiment is None or not row.published:
         return None
-    metric = next((path for path in row.published if "test" in path.split(".")), next(iter(row.published)))
+    metric = judged_metric(row)
     published = row.published[metric]
     column = next((column for column in table.columns if column.metric == metric), Column("", metric=metric))
-    unit = 100 if column.format.endswith("%") else 1  # papers print 95.4 where a record has 0.954
+    unit = 100 if published.percent else 1
     values = {seed: unit * number for seed, number in measured(column, row, records).items()}
     if not values:
         why = f"its runs have no {metric}" if records else "there is no finished run"
@@ -70,6 +70,11 @@ def judge(table: Table, row: Row, records: list[Record]) -> Verdict | None:
         return Verdict(REPRODUCED, metric, published, values, interval)
     ahead = mean > goal if is_higher_better(metric) else mean < goal
     return Verdict(BETTER if ahead else NOT_REPRODUCED, metric, published, values, interval)
+
+
+def judged_metric(row: Row) -> str:
+    """The published number of a row that is judged: the first on test, or else the first."""
+    return next((path for path in row.published if "test" in path.split(".")), next(iter(row.published)))
 
 
 def distance(mean: float, goal: float) -> str:

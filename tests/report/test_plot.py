@@ -99,3 +99,39 @@ def test_what_cannot_be_drawn_is_said(results, make_record):
     assert build_plots(*place) == []
     with pytest.raises(UserError, match="No finished run of the table copy has a learning curve"):
         build_plots(*place, ["copy"])
+
+
+def axes_of(monkeypatch, results, make_record, **settings):
+    """The first panel, before it is written."""
+    from matplotlib.figure import Figure
+
+    seen = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *rest, **more: (seen.append(figure), save(figure, *rest, **more))
+    )
+    (path,) = build_plots(
+        results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record), **settings
+    )
+    return seen[0].axes[0], path
+
+
+def test_seeds_are_a_mean_in_a_band(results, make_record, monkeypatch):
+    axes, _ = axes_of(monkeypatch, results, make_record)
+    assert list(axes.lines[0].get_ydata()) == pytest.approx([0.5, 0.1, 0.025])
+    (band,) = axes.collections
+    assert sorted(set(band.get_paths()[0].vertices[:, 1].round(6))) == [0.02, 0.03, 0.1, 0.5]
+
+
+def test_the_scale_is_logarithmic_where_losses_span_a_decade(results, make_record, monkeypatch):
+    assert axes_of(monkeypatch, results, make_record)[0].get_yscale() == "log"
+    for path in (results / "runs").iterdir():
+        path.write_text(path.read_text().replace("0.02", "0.09").replace("0.03", "0.09"))
+    assert axes_of(monkeypatch, results, make_record)[0].get_yscale() == "linear"
+
+
+def test_over_hours_it_is_another_file(results, make_record, monkeypatch):
+    axes, path = axes_of(monkeypatch, results, make_record, x="hours")
+    assert (path.name, axes.get_xlabel()) == ("copy.hours.svg", "hours of training")
+    with pytest.raises(UserError, match=r"x is one of steps, tokens, hours, not 'hour' \(did you mean hours\?\)"):
+        build_plots(results / "tables.yaml", results / "runs", results / "plots", compose_for(make_record), x="hour")

@@ -40,10 +40,10 @@ def test_of_an_accuracy_more_is_better(make_record, measured, kind):
     assert verdict(make_record, [measured], "0.9", "test.accuracy").kind == kind
 
 
-def test_a_paper_prints_in_percent_what_a_column_shows_in_percent(make_record):
-    columns = [Column("Accuracy", metric="test.accuracy", format=".1%")]
-    found = verdict(make_record, [0.95, 0.96], "95.4", "test.accuracy", columns=columns)
-    assert (found.kind, found.values) == ("reproduced", {0: 95.0, 1: 96.0})
+def test_a_paper_may_print_percent(make_record):
+    row = Row("LSTM", "x", published={"test.accuracy": Published("12.5", "B", "P", percent=True)})
+    found = judge(Table("t", "T", [], [row]), row, [Record(**make_record("aaa"))])
+    assert (found.kind, found.values) == ("reproduced", {0: 12.5})
 
 
 def test_a_partial_row_is_partial_whatever_it_reached(make_record):
@@ -96,6 +96,31 @@ def test_the_table_has_a_column_of_verdicts_and_their_intervals(make_record, con
     assert grid.findings[0] == "95 % intervals of the mean over seeds: LSTM: 0.02 to 0.022."
     assert grid.findings[1].startswith("Verdicts: reproduced, where")
     assert intervals(rows, [None, None]) == ""
+
+
+def test_rows_of_different_metrics_share_columns(make_record, config):
+    columns = [
+        Column("Metric", judged="metric"),
+        Column("Measured", judged="measured", format=".4g"),
+        Column("Published", judged="published"),
+    ]
+    rows = [
+        Row("Copy: LSTM", "x", published={"test.nll": Published("0.0204", "B", "P")}),
+        Row("MNIST: LSTM", "x", published={"test.accuracy": Published("12.5", "B", "P", percent=True)}),
+        Row("MNIST: GRU", "y", published={"test.accuracy": Published("96.2", "B", "P", percent=True)}),
+        Row("of ours", "x"),
+    ]
+
+    def compose(experiment, overrides):
+        return config if experiment == "x" else config | {"model": {}}
+
+    grid = fill(Table("t", "T", columns, rows), [Record(**make_record("aaa"))], compose)
+    assert [[cell.text for cell in row[1:]] for row in grid.rows] == [
+        ["nll", "0.02 (n=1)", "0.0204", "reproduced (-2.0 %)"],
+        ["accuracy, %", "12.5 (n=1)", "12.5", "reproduced (+0.0 %)"],
+        ["accuracy, %", "–", "96.2", "not run"],
+        ["", "", "", ""],
+    ]
 
 
 @pytest.mark.parametrize(
