@@ -187,6 +187,8 @@ def test_a_sweep_in_parallel_resumes_where_it_stopped(seqbench, tmp_path):
     code, said, errors = seqbench("train", "-m", "hydra/launcher=local", *SMALL, "seed=0,1")
     assert code == 0, errors
     assert said.count("has finished") == 2
+    *_, heading, reached = said.splitlines()
+    assert (heading.split(), reached.split()[0]) == (["seeds", "accuracy", "nll"], "2")
 
 
 def test_completion():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqbench.commands.estimate import estimates, in_words
-from seqbench.commands.sweep import OUT_OF_TIME, run_jobs
+from seqbench.commands.sweep import OUT_OF_TIME, check_launcher, run_jobs
 from seqbench.commands.tables import compose_row, draw_plots
 from seqbench.commands.train import train_config
 from seqbench.config import arguments as command_lines
@@ -67,6 +67,7 @@ def reproduce(arguments: list[str]) -> None:
             )
     budget = _hours(own["budget"]) if "budget" in own else None
     check_place(line)
+    check_launcher(line)
     places = Places(compose_run(line).config)
     tables = named_tables(places.declaration, names)
     records = read_ledger(places.runs) if places.runs.is_dir() else []

@@ -26,6 +26,7 @@ from seqbench.config.check import check
 from seqbench.config.complaints import BY_ACCIDENT, ERRORS, explained
 from seqbench.config.compose import check_place, compose_settings, to_config
 from seqbench.config.nodes import hydra_here
+from seqbench.config.schema import Config
 from seqbench.errors import BusyError, ConfigError, RunError, UserError, stopped
 from seqbench.report.record import Record, read_record
 from seqbench.report.summary import summary_of_groups
@@ -40,21 +41,21 @@ def sweep(line: CommandLine, train: Train) -> None:
     turn; the exit code is that of the first such one."""
     jobs = _jobs(line)
     check_place(line)
+    check_launcher(line)
+    configs = []
+    for job in jobs:  # before the first is started
+        configs.append(compose_settings([*line.of_hydra, *job], True, [*line.of_hydra, *line.of_run]).config)
+        check(configs[-1])
     codes = run_jobs(line, jobs, train)
-    summary = summary_of_groups(_reached(line, jobs))
-    if summary:
-        print(f"\n{summary}")
+    if reached := _reached(jobs, configs):
+        print(f"\n{summary_of_groups(reached)}")
     code = next((code for code in codes if code not in (0, OUT_OF_TIME)), 0)
     if code:
         raise SystemExit(code)
 
 
 def run_jobs(line: CommandLine, jobs: Sequence[Sequence[str]], train: Train) -> list[int]:
-    """Run jobs, each of its settings, with the launcher that `line` names: their exit codes, or `OUT_OF_TIME`. Raises
-    `UserError` before the first is started if one of them is no run."""
-    _check_launcher(line)
-    for job in jobs:
-        check(compose_settings([*line.of_hydra, *job], True, [*line.of_hydra, *line.of_run]).config)
+    """Run jobs, each of its settings, with the launcher that `line` names: their exit codes, or `OUT_OF_TIME`."""
     try:
         results = _launch(line, jobs, partial(_job, train))
     except (*ERRORS, ImportError) as error:
@@ -63,14 +64,14 @@ def run_jobs(line: CommandLine, jobs: Sequence[Sequence[str]], train: Train) -> 
     return [_come_back(line, job, train) if code == BUSY else code for job, code in zip(jobs, codes, strict=True)]
 
 
-def _reached(line: CommandLine, jobs: Sequence[Sequence[str]]) -> dict[str, list[Record]]:
+def _reached(jobs: Sequence[Sequence[str]], configs: Sequence[Config]) -> dict[str, list[Record]]:
     """The finished runs of jobs, by the settings in which these differ, but for the seed."""
     from seqbench.engine.run import run_folder
 
     groups: dict[str, list[Record]] = {}
     common = set(jobs[0]).intersection(*jobs)
-    for job in jobs:
-        path = run_folder(compose_settings([*line.of_hydra, *job], True).config) / "record.json"
+    for job, config in zip(jobs, configs, strict=True):
+        path = run_folder(config) / "record.json"
         if path.exists():
             label = " ".join(one for one in job if one not in common and key_of(one) != "seed")
             groups.setdefault(label, []).append(read_record(path))
@@ -87,7 +88,8 @@ def _jobs(line: CommandLine) -> list[list[str]]:
         raise explained(error, line.settings, sweeps=True) from error
 
 
-def _check_launcher(line: CommandLine) -> None:
+def check_launcher(line: CommandLine) -> None:
+    """Raise `UserError` where the machine has not what a launcher needs."""
     slurm = {"hydra/launcher=slurm", "hydra/launcher=submitit_slurm"}
     if slurm.intersection(line.settings) and shutil.which("srun") is None:
         raise UserError("hydra/launcher=slurm is for a SLURM cluster, and this machine has no srun.")
