@@ -16,7 +16,7 @@ from seqbench.config.schema import Config
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError, UserError
 from seqbench.report.analyses import known_analyses, merged_analyses
-from seqbench.report.evaluations import Found, name_of
+from seqbench.report.evaluations import Found, name_in_record, name_of
 from seqbench.report.places import Places
 from seqbench.report.record import FINISHED, read_content
 
@@ -46,8 +46,8 @@ def analyze(arguments: list[str]) -> None:
         raise UserError(f"Run {folder.name} has not finished; seqbench train run={folder.name} resumes it.")
     places = Places(config)
     places.require_writable()
+    name = name_in_record("analysis", config.analysis)
     entry, texts = _found(config, folder)
-    name = name_of(config.analysis)
     for text_name, text in texts.items():
         write_whole(folder / f"{name}.{text_name}.txt", text)
     _keep(name, entry, folder, places.runs)

@@ -15,7 +15,7 @@ from seqbench.config.plugin_use import checksums_of
 from seqbench.config.schema import Config
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, RunError
-from seqbench.report.evaluations import PLAIN, merged, name_of
+from seqbench.report.evaluations import PLAIN, merged, name_in_record, name_of
 from seqbench.report.places import Places
 from seqbench.report.record import read_content
 
@@ -38,6 +38,7 @@ def evaluate(arguments: list[str]) -> None:
     config.train.nproc = 1
     check(config)
     places = Places(config)
+    name_in_record("evaluation", config.evaluation)  # or it would be measured, and then have no place
     found, lines = _measured(config, folder, config.split)
     print(json.dumps({"run_id": folder.name, "split": config.split, **found}, indent=2))
     for name, numbered in lines.items():

@@ -20,7 +20,7 @@ from seqbench.config.complaints import unreadable
 from seqbench.config.nodes import plugin_folders
 from seqbench.config.plugins import EXAMPLE, plugin_of
 from seqbench.config.schema import BY_CLASS, PATHS
-from seqbench.config.targets import PLUGGABLE
+from seqbench.config.targets import NAMED
 from seqbench.errors import ConfigError, did_you_mean
 
 LAUNCHERS = ("basic", "local", "joblib", "slurm", "submitit_local", "submitit_slurm")
@@ -94,7 +94,7 @@ def _with_classes(settings: list[str]) -> list[str]:
     """`model._target_=<a plugin's class>` without `model=<file>` begins with no settings, not with those of the default
     model; the class's own may be given with a plus or without."""
     keys = [key_of(one) for one in settings]
-    for section in PLUGGABLE:
+    for section in NAMED:
         targets = [one.partition("=")[2] for one in settings if key_of(one) == f"{section}._target_"]
         if section in keys or not targets or not all(plugin_of(target) for target in targets[-1].split(",")):
             continue

@@ -12,13 +12,13 @@ from typing import Any
 from seqbench.config.compat import filled
 from seqbench.config.plugins import plugin_of
 from seqbench.config.schema import Config
-from seqbench.config.targets import PLUGGABLE
+from seqbench.config.targets import NAMED, PLUGGABLE
 from seqbench.errors import UserError
 
 
 def with_plugins(config: Config) -> Config:
     """The config with its plugins' checksums, and with the defaults of what their constructors are not given."""
-    for section in PLUGGABLE:
+    for section in NAMED:
         node = getattr(config, section)
         if isinstance(node, dict) and plugin_of(str(node.get("_target_"))):
             setattr(config, section, filled(section, node))

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from seqbench.config import bounds
 from seqbench.config.network_shape import network_of_today
-from seqbench.config.targets import PLUGGABLE
+from seqbench.config.targets import NAMED, PLUGGABLE
 from seqbench.contracts.ranges import Dropout
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import ConfigError, did_you_mean
@@ -107,7 +107,7 @@ class Config:
 def register() -> None:
     """Put the schema where Hydra finds it, and for each section the option without a setting."""
     ConfigStore.instance().store(name="schema", node=Config)
-    for section in PLUGGABLE:
+    for section in NAMED:
         ConfigStore.instance().store(group=section, name=BY_CLASS, node={})
 
 

@@ -82,6 +82,7 @@ RENAMED = {  # a class's name in the first edition -> its name now
 }
 _FIRST_NAMES = {now: first for first, now in RENAMED.items()}
 PLUGGABLE = ("model", "task", "embedding", "head", "optimizer", "schedule", "evaluation")  # sections of a config
+NAMED = (*PLUGGABLE, "analysis")  # those that a command line may give a class, of which a run's config has no analysis
 
 
 def check_node(name: str, node: Any) -> None:

@@ -1,7 +1,7 @@
 """What `seqbench analyze` found of a run: name -> a list, one entry for each settings.
 
 An entry holds "settings", the "step" of the weights, "numbers", and "figures": name -> the labels "x" and "y", the
-logarithmic axes "log", and "lines": label -> points (x, y).
+logarithmic axes "log", and "lines": label -> points (x, y); of a plugin's analysis also "plugins", its checksum.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seqbench.config.schema import folder
-from seqbench.report.evaluations import Found, with_others
+from seqbench.report.evaluations import Found, own_names, plugin_names, with_others
 
 Analyses = dict[str, list[Found]]
 
 
 def known_analyses() -> list[str]:
-    """The analyses that this version has. A record may hold others, which are carried."""
-    return sorted(path.stem for path in (folder() / "analysis").glob("*.yaml"))
+    """The analyses that this version and the plugins have. A record may hold others, which are carried."""
+    return sorted({*own_names("analysis"), *plugin_names("analysis")})
 
 
 def merged_analyses(before: Mapping[str, list[Found]], after: Mapping[str, list[Found]]) -> Analyses:

@@ -210,3 +210,67 @@ def test_check(folder, seqbench):
     assert "  fails  chunked equals full: cut after step 1, a sequence gives other outputs: they are up to" in said
     assert "  ok     causality" in said
     assert one_sentence(errors) == "1 of the checks failed: chunked equals full."
+
+
+def test_an_analysis(folder, seqbench):
+    """By its file and by its class; the record, the table and the plot have it, and a misspelt one is refused."""
+    name, path = run_of(folder), folder / "results" / "tables.yaml"
+    for chosen in (["analysis=spread"], ["analysis._target_=my_lab.spread.Spread", "analysis.bound=0.2"]):
+        code, said, errors = seqbench("analyze", f"run={name}", *chosen, PLUGIN)
+        assert code == 0 and json.loads(said)["analysis"] == "spread", errors
+    entries = json.loads(seqbench("show", f"run={name}")[1])["analyses"]["spread"]
+    checksum = yaml.safe_load((folder / "outputs" / name / "config.yaml").read_text())["plugins"]
+    assert [(entry["settings"], entry["plugins"]) for entry in entries] == [
+        ({"bound": 0.5}, checksum),
+        ({"bound": 0.2}, checksum),
+    ]
+    column = {"heading": "Share", "metric": "spread.share", "format": ".3f", "settings": {"bound": 0.2}}
+    row = {"label": "Averages", "experiment": "parity/averages"}
+
+    def tables(**changes):
+        table = {"name": "parity", "title": "Parity", "columns": [column | changes], "rows": [row]}
+        path.write_text(yaml.safe_dump({"tables": [table]}))
+        return seqbench("tables", PLUGIN)
+
+    assert tables()[0] == 0
+    assert f" {entries[1]['numbers']['share']:.3f} " in (folder / "results" / "tables" / "parity.md").read_text()
+    code, _, said = tables(metric="spraed.share")
+    assert code == 2 and "names 'spraed.share', which no record has" in one_sentence(said)
+    code, _, said = tables(metric="spread.shore")
+    assert code == 2 and one_sentence(said).endswith("a column of it (did you mean spread.share?).")
+
+
+OURS = [("analyze", "analysis", "spread", "loss_modelling"), ("eval", "evaluation", "cold", "cache")]
+
+
+@pytest.mark.parametrize(("command", "kind", "module", "ours"), OURS)
+def test_findings_do_not_go_by_a_name_of_ours(folder, seqbench, command, kind, module, ours):
+    shutil.copy(folder / "my_lab" / f"{module}.py", folder / "my_lab" / f"{ours}.py")
+    target = f"my_lab.{ours}.{module.capitalize()}"
+    assert seqbench("train", EXPERIMENT, PLUGIN)[0] == 0
+    name = run_id(seqbench, EXPERIMENT, PLUGIN)
+    code, _, said = seqbench(command, f"run={name}", f"{kind}._target_={target}", PLUGIN)
+    expected = (
+        f"What {target} finds would be kept as {ours}, the name of one of seqbench's own: call its module something"
+    )
+    assert (code, one_sentence(said)) == (2, f"{expected} else.")
+
+
+def test_check_of_what_asks_something_of_a_run(folder, seqbench):
+    for target, file, old, new, failing in [
+        ("my_lab.cold.Cold", "cold.py", "        return ", "        learner.train()\n        return ", "weights"),
+        ("my_lab.spread.Spread", "spread.py", '{"share": share}', "{}", "numbers and figures"),
+    ]:
+        code, said, errors = seqbench("check", target)
+        assert code == 0 and "  fails" not in said, said + errors
+        path = folder / "my_lab" / file
+        path.write_text(path.read_text().replace(old, new))
+        code, said, errors = seqbench("check", target)
+        assert code == 1 and f"\n  fails  {failing}: " in said, said
+        assert one_sentence(errors) == f"1 of the checks failed: {failing}."
+    code, said, errors = seqbench("check", PLUGIN, "evaluation=cold", "task=parity", "model=averages")
+    assert (code, one_sentence(errors)) == (1, "1 of the checks failed: weights.")
+    code, said, errors = seqbench("check", "model=lenet", "d_input=784", "model.channels=[2,2]", "model.sizes=[5]")
+    assert code == 0, said + errors
+    code, _, errors = seqbench("check", "model=lenet", "d_input=7")
+    assert code == 2 and one_sentence(errors).endswith("; it was made with d_input=7.")
