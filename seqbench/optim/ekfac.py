@@ -11,6 +11,13 @@ and B of the gradient g of y, and the gradient matrix P_n = sum of g x^T of each
 The Fisher matrix is the empirical one, of the task's own targets, as in the authors' code. Departures from it: A and B
 are moving averages, so that the basis is not that of one batch; and an average of S (`scaling_decay`) is carried over
 to a new basis as the diagonal of what it was in the old one, where the code starts it anew from s_B s_A^T.
+
+Of KFAC (Martens and Grosse 2015, arXiv 1503.05671), which takes the same basis, it changes the scalings alone: S is the
+diagonal that is nearest to the Fisher matrix in that basis, and costs one more product a step, so a basis may serve for
+more steps than KFAC's. A basis costs the eigenvectors of A and B, cubic in a layer's sides: `basis_every` spreads that
+over steps, and `damping` is what keeps directions that S hardly knows from long steps. It pays where many steps along
+the plain gradient are spent on unlike curvatures, as in deep autoencoders and networks of large batches; it does not
+where most weights are a table of words, or a side is above `largest`.
 """
 
 from __future__ import annotations
