@@ -7,6 +7,7 @@ before, in whatever process. Batches differ by at most one in size: none is left
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -58,6 +59,23 @@ class InOrder:
 
     def examples(self, index: int) -> np.ndarray:
         return self._batches[index % self.n_batches]
+
+
+def orders(
+    sizes: Mapping[str, int],
+    batch_size: int,
+    eval_batch_size: int,
+    seed: int,
+    lengths: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Order]:
+    """Of each split, by its number of examples and their `lengths`: train shuffled, the others in order."""
+    of = lengths or {}
+    return {
+        split: Shuffled(size, batch_size, seed, of.get(split))
+        if split == "train"
+        else InOrder(size, eval_batch_size, of.get(split))
+        for split, size in sizes.items()
+    }
 
 
 def _drawn_order(seed: int, epoch: int, stream: int, count: int) -> np.ndarray:

@@ -19,19 +19,21 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.ranges import AtLeast, Count, NotNegativeInt, OneOf
 from seqbench.data.arrays import imdb
-from seqbench.data.arrays.order import InOrder, Shuffled
+from seqbench.data.arrays.order import orders
+from seqbench.data.arrays.published import Published
 from seqbench.data.arrays.ragged import Ragged
-from seqbench.data.arrays.store import are_arrays_at_hand, ensure_arrays
+from seqbench.data.arrays.store import ArraySet, ensure_arrays
 from seqbench.data.files.lock import say
 from seqbench.data.random_bits import check_data_seed
 from seqbench.tasks.sequences.labels import Labelling
+from seqbench.tasks.sequences.of_arrays import OfArrays
 
 _OTHER = 1  # id of a word beyond the vocabulary
 _FIRST = 2  # id of the most frequent word
 _SCORED_OF_TRAIN = 5_000  # reviews of valid where none is held out
 
 
-class IMDB(Labelling):
+class IMDB(OfArrays, Labelling):
     """Batches of ids (B, T), padded, and targets (B,), 1 for a positive review.
 
     - `vocabulary_size` counts the two ids that are no word; bytes have 257 ids whatever it is.
@@ -78,11 +80,8 @@ class IMDB(Labelling):
         lengths = {
             split: np.minimum(self.reviews[_part(split)].lengths[rows], max_length) for split, rows in self.rows.items()
         }
-        self.index: dict[str, Shuffled | InOrder] = {
-            "train": Shuffled(len(self.rows["train"]), batch_size, data_seed, lengths["train"]),
-            "valid": InOrder(len(self.rows["valid"]), eval_batch_size, lengths["valid"]),
-            "test": InOrder(len(self.rows["test"]), eval_batch_size, lengths["test"]),
-        }
+        sizes = {split: len(rows) for split, rows in self.rows.items()}
+        self.index = orders(sizes, batch_size, eval_batch_size, data_seed, lengths)
         self.inputs, self.outputs = Inputs(n_tokens=self.n_ids), Outputs("classes", 2, per="sequence")
         self.version = {"name": f"imdb_{tokens}", "version": 1, "data_sha256": arrays.sha256}
         if not valid_size:
@@ -90,18 +89,15 @@ class IMDB(Labelling):
         self.baseline: dict[str, float] = {}
 
     @classmethod
-    def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
-        """Prepare the reviews, anew if `force` or where a source is named, and say what there is."""
-        arrays = ensure_arrays(imdb.IMDB, data_dir, source, say, force or source is not None)
+    def published(cls, settings: dict[str, Any]) -> Published:
+        return imdb.IMDB
+
+    @classmethod
+    def contents(cls, arrays: ArraySet) -> str:
         n_reviews = " / ".join(f"{len(arrays[f'{part}_labels']):,}" for part in imdb.PARTS)
         n_words = " / ".join(f"{len(arrays[f'{part}_words']):,}" for part in imdb.PARTS)
         n_types = int((arrays["vocabulary"] == ord("\n")).sum()) + 1
-        return f"imdb: {n_reviews} reviews, {n_words} words, {n_types:,} types, in {arrays.path}"
-
-    @classmethod
-    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
-        """Whether the data are on this machine, prepared or to be prepared."""
-        return are_arrays_at_hand(imdb.IMDB, data_dir, source)
+        return f"{n_reviews} reviews, {n_words} words, {n_types:,} types"
 
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches

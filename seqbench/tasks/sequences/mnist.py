@@ -25,18 +25,20 @@ from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.ranges import Count, NotNegativeInt, OneOf
 from seqbench.contracts.task import SPLITS
 from seqbench.data.arrays import mnist
-from seqbench.data.arrays.order import InOrder, Order, Shuffled
-from seqbench.data.arrays.store import are_arrays_at_hand, ensure_arrays
+from seqbench.data.arrays.order import orders
+from seqbench.data.arrays.published import Published
+from seqbench.data.arrays.store import ArraySet, ensure_arrays
 from seqbench.data.files.lock import say
 from seqbench.data.random_bits import check_data_seed
 from seqbench.tasks.sequences.labels import Labelling
+from seqbench.tasks.sequences.of_arrays import OfArrays
 
 N_PIXELS = mnist.SIDE**2
 SHAPES = {"vector": (1, N_PIXELS), "rows": (mnist.SIDE, mnist.SIDE), "pixels": (N_PIXELS, 1)}  # (T, D)
 _SCORED_OF_TRAIN = 5_000  # images of valid where none is held out
 
 
-class MNIST(Labelling):
+class MNIST(OfArrays, Labelling):
     """Batches of inputs (B, T, D) as `layout` has them, and targets (B,).
 
     - `valid_size` images are held out of the 60,000 for validation: the first ones, as TensorFlow's reader and with it
@@ -70,11 +72,8 @@ class MNIST(Labelling):
         self.images = dict.fromkeys(SPLITS, arrays["train_images"]) | {"test": arrays["test_images"]}
         self.labels = dict.fromkeys(SPLITS, arrays["train_labels"]) | {"test": arrays["test_labels"]}
         self.rows = rows | {"test": np.arange(len(arrays["test_labels"]))}
-        self.index: dict[str, Order] = {
-            "train": Shuffled(len(train), batch_size, data_seed),
-            "valid": InOrder(len(self.rows["valid"]), eval_batch_size),
-            "test": InOrder(len(self.rows["test"]), eval_batch_size),
-        }
+        sizes = {split: len(rows) for split, rows in self.rows.items()}
+        self.index = orders(sizes, batch_size, eval_batch_size, data_seed)
         self.inputs, self.outputs = Inputs(n_features=self.shape[1]), Outputs("classes", 10, per="sequence")
         name = "mnist" if layout == "vector" else f"mnist_{layout}"
         self.version = {
@@ -87,16 +86,12 @@ class MNIST(Labelling):
         self.baseline: dict[str, float] = {}
 
     @classmethod
-    def prepare(cls, data_dir: Path, source: str | None, force: bool) -> str:
-        """Prepare the images, anew if `force` or where a source is named, and say what there is."""
-        arrays = ensure_arrays(mnist.MNIST, data_dir, source, say, force or source is not None)
-        counts = " / ".join(f"{len(arrays[f'{part}_labels']):,}" for part in ("train", "test"))
-        return f"mnist: {counts} images, in {arrays.path}"
+    def published(cls, settings: dict[str, Any]) -> Published:
+        return mnist.MNIST
 
     @classmethod
-    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
-        """Whether the data are on this machine, prepared or to be prepared."""
-        return are_arrays_at_hand(mnist.MNIST, data_dir, source)
+    def contents(cls, arrays: ArraySet) -> str:
+        return f"{' / '.join(f'{len(arrays[one]):,}' for one in ('train_labels', 'test_labels'))} images"
 
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches

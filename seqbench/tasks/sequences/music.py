@@ -25,18 +25,20 @@ from seqbench.contracts.learner import Learner
 from seqbench.contracts.ranges import Count, OneOf
 from seqbench.contracts.task import SPLITS, Sums, Task
 from seqbench.data.arrays.music import CORPORA, N_KEYS
-from seqbench.data.arrays.order import InOrder, Shuffled
+from seqbench.data.arrays.order import orders
+from seqbench.data.arrays.published import Published
 from seqbench.data.arrays.ragged import Ragged
-from seqbench.data.arrays.store import are_arrays_at_hand, ensure_arrays
+from seqbench.data.arrays.store import ArraySet, ensure_arrays
 from seqbench.data.files.lock import say
 from seqbench.data.random_bits import check_data_seed
 from seqbench.errors import did_you_mean
 from seqbench.evaluation.scoring import score_sequences
+from seqbench.tasks.sequences.of_arrays import OfArrays
 
 _SMOOTHING = 0.5  # counts added to each key's, on and off
 
 
-class Music(Task):
+class Music(OfArrays, Task):
     """Batches of whole sequences, padded: inputs (B, T, 88) and targets of that shape.
 
     `data_seed` fixes the order of training sequences, new in each epoch, whatever the run's seed; sequences of like
@@ -57,30 +59,22 @@ class Music(Task):
         check_data_seed(data_seed)
         arrays = ensure_arrays(_named(corpus), data_dir, source, say)
         self.rolls = {split: Ragged(arrays[f"{split}_frames"], arrays[f"{split}_lengths"]) for split in SPLITS}
-        sizes = {split: len(rolls.lengths) for split, rolls in self.rolls.items()}
-        self.index: dict[str, Shuffled | InOrder] = {
-            "train": Shuffled(sizes["train"], batch_size, data_seed, self.rolls["train"].lengths),
-            "valid": InOrder(sizes["valid"], eval_batch_size, self.rolls["valid"].lengths),
-            "test": InOrder(sizes["test"], eval_batch_size, self.rolls["test"].lengths),
-        }
+        lengths = {split: rolls.lengths for split, rolls in self.rolls.items()}
+        sizes = {split: len(of_split) for split, of_split in lengths.items()}
+        self.index = orders(sizes, batch_size, eval_batch_size, data_seed, lengths)
         self.inputs, self.outputs = Inputs(n_features=N_KEYS), Outputs("bits", N_KEYS)
         self.version = {"name": corpus, "version": 1, "data_sha256": arrays.sha256}
         self.baseline = {"nll": self._baseline()}
 
     @classmethod
-    def prepare(cls, data_dir: Path, source: str | None, force: bool, settings: dict[str, Any]) -> str:
-        """Prepare the corpus that `settings`, the task's own, name, anew if `force` or where a source is named, and say
-        what there is."""
-        corpus = _named(settings["corpus"])
-        arrays = ensure_arrays(corpus, data_dir, source, say, force or source is not None)
-        n_sequences = " / ".join(f"{len(arrays[f'{split}_lengths']):,}" for split in SPLITS)
-        n_frames = " / ".join(f"{len(arrays[f'{split}_frames']):,}" for split in SPLITS)
-        return f"{corpus.name}: {n_sequences} sequences, {n_frames} frames, in {arrays.path}"
+    def published(cls, settings: dict[str, Any]) -> Published:
+        return _named(settings["corpus"])
 
     @classmethod
-    def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
-        """Whether the data are on this machine, prepared or to be prepared."""
-        return are_arrays_at_hand(_named(settings["corpus"]), data_dir, source)
+    def contents(cls, arrays: ArraySet) -> str:
+        n_sequences = " / ".join(f"{len(arrays[f'{split}_lengths']):,}" for split in SPLITS)
+        n_frames = " / ".join(f"{len(arrays[f'{split}_frames']):,}" for split in SPLITS)
+        return f"{n_sequences} sequences, {n_frames} frames"
 
     def n_batches(self, split: str) -> int:
         return self.index[split].n_batches
@@ -107,7 +101,7 @@ class Music(Task):
         return float(-(frequency_K * np.log(p_K) + (1 - frequency_K) * np.log1p(-p_K)).sum())
 
 
-def _named(corpus: str):
+def _named(corpus: str) -> Published:
     if corpus not in CORPORA:
         raise ValueError(f"task.corpus is one of {', '.join(CORPORA)}, not {corpus!r}{did_you_mean(corpus, CORPORA)}")
     return CORPORA[corpus]
