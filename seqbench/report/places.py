@@ -17,6 +17,7 @@ class Places:
         self.runs = results / "runs"
         self.declaration = results / "tables.yaml"
         self.tables, self.plots, self.bench = results / "tables", results / "plots", results / "bench"
+        self.site = results / "site"
 
     def record(self, run_id: str) -> Path:
         return self.runs / f"{run_id}.json"
