@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from seqbench.report.site.axis import Axis, axis_for
 from seqbench.report.site.wording import number, plural, tick
 
-WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 74, 16, 14, 54
+WIDTH, HEIGHT = 720, 420
+LEFT, RIGHT, TOP, BOTTOM = 92, 36, 40, 80  # room for what a narrow screen writes larger
 N_COLOURS = 8  # in the style sheet; a ninth line has the first's colour and dashes
 
 Points = list[tuple[float, float]]
@@ -17,8 +17,8 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """`group` is what has one colour and one entry in the legend, such as a table's row; `label` is the line's own, such
-    as a seed. `faint`: it is there to be compared with."""
+    """`group` is what has one colour and one entry in the legend, such as a table's row, and `label` the line's own,
+    such as a seed. `faint`: it is there to be compared with."""
 
     group: str
     label: str
@@ -28,7 +28,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """`references` are level lines: (y, text)."""
+    """`references` are level lines: (y, text, the group whose colour they have or "")."""
 
     title: str
     x: str
@@ -36,7 +36,7 @@ class Chart:
     lines: list[Line]
     log_x: bool = False
     log_y: bool = False
-    references: list[tuple[float, str]] = field(default_factory=list)
+    references: list[tuple[float, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart with all places in the units of its view box. Ticks and references are (place, text); a tick without text
-    is a grid line only. `legend` is (style, text)."""
+    """A chart with all places in the units of its view box. Ticks are (place, text), references (place, text, style),
+    and the `legend` is (style, text)."""
 
     chart: Chart
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
     marks: list[Mark]
-    references: list[tuple[float, str]]
+    references: list[tuple[float, str, str]]
     legend: list[tuple[str, str]]
     description: str
     width: int = WIDTH
@@ -77,9 +77,9 @@ def draw(chart: Chart) -> Drawing | None:
         return None
     xs = [x for _, points in lines for x, _ in points]
     ys = [y for _, points in lines for _, y in points]
-    levels = [(y, text) for y, text in chart.references if not chart.log_y or y > 0]
+    levels = [level for level in chart.references if not chart.log_y or level[0] > 0]
     x_axis = axis_for(xs, chart.log_x, room=0.02)
-    y_axis = axis_for([*ys, *(y for y, _ in levels)], chart.log_y)
+    y_axis = axis_for([*ys, *(y for y, _, _ in levels)], chart.log_y)
     groups = list(dict.fromkeys(line.group for line, _ in lines))
     marks = [_mark(line, points, groups.index(line.group), x_axis, y_axis) for line, points in lines]
     counts = {group: sum(line.group == group for line, _ in lines) for group in groups}
@@ -92,7 +92,7 @@ def draw(chart: Chart) -> Drawing | None:
         [(_across(x_axis, value), tick(value)) for value in x_axis.ticks()],
         [(_down(y_axis, value), tick(value)) for value in y_axis.ticks()],
         marks,
-        [(_down(y_axis, y), text) for y, text in levels],
+        [(_down(y_axis, y), text, style(groups.index(group)) if group in groups else "") for y, text, group in levels],
         legend if len(groups) > 1 or groups[0] else [],
         _description(chart, lines, levels),
     )
@@ -127,12 +127,12 @@ def _down(axis: Axis, value: float) -> float:
     return round(HEIGHT - BOTTOM - axis.place(value) * (HEIGHT - BOTTOM - TOP), 1)
 
 
-def _description(chart: Chart, lines: list[tuple[Line, Points]], levels: list[tuple[float, str]]) -> str:
+def _description(chart: Chart, lines: list[tuple[Line, Points]], levels: list[tuple[float, str, str]]) -> str:
     """For those who do not see the drawing: where each line ends."""
     ends = [
         f"{', '.join(filter(None, (line.group, line.label))) or 'it'}: from {number(points[0][1])} to "
         f"{number(points[-1][1])} at {number(points[-1][0])}"
         for line, points in lines
     ]
-    dashed = [f"{text}: {number(y)}" for y, text in levels]
+    dashed = [f"{text}: {number(y)}" for y, text, _ in levels]
     return f"{chart.y} over {chart.x}. {'; '.join([*ends, *dashed])}."

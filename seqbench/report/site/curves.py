@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from seqbench.report.figures import figures_of
@@ -23,7 +25,20 @@ def of_table(title: str, entries: list[Entry]) -> Drawing | None:
     lines = [(entry.row.heading(), record) for entry in drawn for record in entry.runs if record.curve]
     if not any(len(record.curve["steps"]) > 1 for _, record in lines):
         return None
-    return draw(_curves(title, [(heading, record, False) for heading, record in lines]))
+    chart = _curves(title, [(heading, record, False) for heading, record in lines])
+    published = [_published(entry, record) for entry in drawn for record in entry.runs[:1] if record.curve]
+    return draw(replace(chart, references=[*chart.references, *filter(None, published)]))
+
+
+def _published(entry: Entry, record: Record) -> tuple[float, str, str] | None:
+    """The number that the paper gives on valid, in the unit of the curve."""
+    metric, published = metric_of(record), entry.row.published
+    text, group = f"published: {entry.row.label}", entry.row.heading()
+    if f"valid.{metric}" in published:
+        return float(published[f"valid.{metric}"].value), text, group
+    if metric == "nll" and "valid.ppl" in published:
+        return math.log(float(published["valid.ppl"].value)), text, group
+    return None
 
 
 def of_run(record: Record, seeds: list[Record]) -> Drawing | None:
@@ -49,7 +64,7 @@ def _curves(title: str, shown: list[tuple[str, Record, bool]]) -> Chart:
         if baseline is not None:
             baselines[baseline] = "baseline without memory"
     # what lies below a baseline lies far below
-    references = list(baselines.items())
+    references = [(value, text, "") for value, text in baselines.items()]
     return Chart(title, "training steps", f"{' or '.join(metrics)} on valid", lines, False, bool(baselines), references)
 
 

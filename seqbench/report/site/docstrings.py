@@ -45,7 +45,9 @@ class Described:
     def citations(self) -> list[str]:
         """What the module cites: the authors and years in parentheses, and the other numbers at arXiv, in order."""
         parts = [part.strip() for found in _CITATION.findall(self.module) for part in found.split(";")]
-        cited = [" ".join(part.split()) for part in parts if re.search(r"[A-Z][a-z]+.*\b(19|20)\d\d\b", part, re.DOTALL)]
+        cited = [
+            " ".join(part.split()) for part in parts if re.search(r"[A-Z][a-z]+.*\b(19|20)\d\d\b", part, re.DOTALL)
+        ]
         others = [number for number in ARXIV.findall(self.module) if not any(number in text for text in cited)]
         return list(dict.fromkeys([*cited, *(f"arXiv {number}" for number in others)]))
 

@@ -10,7 +10,6 @@ from seqbench.report.site.gathered import Entry, Gathered
 from seqbench.report.site.models import entries_with_model, runs_with_model
 from seqbench.report.site.options import Option
 from seqbench.report.site.page import Page
-from seqbench.report.site.runs import score_of
 from seqbench.report.site.tasks import entries_on, runs_on
 from seqbench.report.verdict import KINDS, LEGEND
 
@@ -61,12 +60,14 @@ def list_pages(gathered: Gathered) -> list[Page]:
             "model": gathered.model_of(record.config),
             "task": gathered.task_of(record.config),
             "entries": gathered.entries_of(record),
-            "score": score_of(record),
+            "score": gathered.score_of(record),
         }
         for record in sorted(gathered.records, key=lambda one: (one.experiment or "", one.seed, one.run_id))
     ]
     return [
-        Page("models/index.html", "options.html", "Models", "models", {"families": _by_family(models), "kind": "model"}),
+        Page(
+            "models/index.html", "options.html", "Models", "models", {"families": _by_family(models), "kind": "model"}
+        ),
         Page("tasks/index.html", "options.html", "Tasks", "tasks", {"families": _by_family(tasks), "kind": "task"}),
         Page("runs/index.html", "run_list.html", "Runs", "runs", {"runs": runs}),
     ]

@@ -12,10 +12,13 @@ from seqbench.contracts.task_version import same_data
 from seqbench.errors import UserError
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.ledger import read_ledger
+from seqbench.report.numbers import cell_text
 from seqbench.report.record import FINISHED, Record
 from seqbench.report.selection import Compose, belongs, runs_of
 from seqbench.report.site.options import Option, models_within, nearest, options_of, task_node, with_those_of
 from seqbench.report.verdict import Verdict, judge
+
+Score = tuple[str, float | None]  # a metric's name on test, and its value
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Entry:
         """Of the row, on its table's page."""
         return f"row-{self.table.rows.index(self.row) + 1}"
 
+    @property
+    def ours(self) -> tuple[str, str] | None:
+        """The text of the row's cell that is judged or, without a verdict, of the first one on test, with its heading;
+        None where nothing was run."""
+        shown = [column for column in self.table.columns if column.metric]
+        judged = [column for column in shown if self.verdict and column.metric == self.verdict.metric]
+        column = next((one for one in (*judged, *shown) if "test" in (one.metric or "").split(".")), None)
+        return (cell_text(column, self.row, self.runs), column.heading) if column and self.runs else None
+
 
 class Gathered:
     """`records` are all of the ledger, `tables` the declared ones; `models` and `tasks` are what has a page."""
@@ -43,9 +55,11 @@ class Gathered:
         self.tables = list(read_declaration(declaration).values())
         self.records = read_ledger(ledger)
         finished = [record for record in self.records if record.status == FINISHED]
-        self.entries = {
-            table.name: [self._entry(table, row, finished) for row in table.rows] for table in self.tables
-        }
+        self.entries = {table.name: [self._entry(table, row, finished) for row in table.rows] for table in self.tables}
+        self._entries_by_run: dict[str, list[Entry]] = {}
+        for entry in self.all_entries():
+            for run in entry.runs:
+                self._entries_by_run.setdefault(run.run_id, []).append(entry)
         configs = [record.config for record in self.records]
         configs += [entry.config for entries in self.entries.values() for entry in entries if entry.config]
         targets = [stable_target(config["model"]["_target_"]) for config in configs]
@@ -61,7 +75,9 @@ class Gathered:
             config = self.compose(row.experiment, row.overrides)
         except UserError as error:
             raise UserError(f"The row {row.label!r} of the table {table.name} cannot be composed: {error}") from error
-        runs = sorted(runs_of(row, finished, self.compose), key=lambda record: (record.seed, record.run_id))
+        names = stable_target(config["model"]["_target_"]), config["task"]["_target_"]
+        likely = [one for one in finished if (one.config["model"]["_target_"], one.config["task"]["_target_"]) == names]
+        runs = sorted(runs_of(row, likely, self.compose), key=lambda record: (record.seed, record.run_id))
         return Entry(table, row, config, runs, judge(table, row, runs))
 
     def all_entries(self) -> list[Entry]:
@@ -69,7 +85,16 @@ class Gathered:
 
     def entries_of(self, record: Record) -> list[Entry]:
         """The rows that a record stands for."""
-        return [entry for entry in self.all_entries() if record in entry.runs]
+        return self._entries_by_run.get(record.run_id, [])
+
+    def score_of(self, record: Record) -> Score | None:
+        """The number on test that says most of a run: the one that its table shows or, without one, that selected its
+        weights. None: it has none."""
+        test = record.metrics.get("test", {})
+        shown = [column.metric or "" for entry in self.entries_of(record) for column in entry.table.columns]
+        names = [path.removeprefix("test.") for path in shown if path.startswith("test.")]
+        names += ["ppl", "bpc", *(name for name in record.curve if name != "steps"), "nll", "mse", *sorted(test)]
+        return next(((name, test[name]) for name in names if name in test), None)
 
     def model_of(self, config: dict[str, Any]) -> Option:
         return nearest(self.models, config["model"])

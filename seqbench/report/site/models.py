@@ -7,7 +7,6 @@ from seqbench.report.site.docstrings import blocks, described, source_of
 from seqbench.report.site.gathered import Entry, Gathered
 from seqbench.report.site.options import Option
 from seqbench.report.site.page import Page
-from seqbench.report.site.runs import score_of
 from seqbench.report.site.speeds import Suite, is_of
 
 
@@ -22,7 +21,7 @@ def model_pages(gathered: Gathered, suites: list[Suite]) -> list[Page]:
             "own_blocks": blocks(docstrings.own),
             "module": docstrings.module and source is not None,
             "entries": entries_with_model(gathered, model),
-            "runs": [(run, gathered.task_of(run.config), score_of(run)) for run in runs],
+            "runs": [(run, gathered.task_of(run.config), gathered.score_of(run)) for run in runs],
             "sizes": _sizes(runs),
             "suites": [suite for suite in suites if is_of(suite, source)],
         }

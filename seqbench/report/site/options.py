@@ -28,9 +28,14 @@ class Option:
     text: str = ""
 
     @property
+    def location(self) -> str:
+        """Where the class lies now."""
+        return current_target(self.target)
+
+    @property
     def family(self) -> str:
         """The folder of the class below its kind's; "" for a class of a plugin or of none."""
-        package, *path = current_target(self.target).split(".")
+        package, *path = self.location.split(".")
         return "/".join(path[1:-2]) if package == "seqbench" else ""
 
     @property
@@ -58,7 +63,7 @@ def with_those_of(options: list[Option], targets: list[str]) -> list[Option]:
 
 
 def nearest(options: list[Option], node: dict[str, Any]) -> Option:
-    """The option that a node of a config was made from: of its class, and with the most settings as the node has them."""
+    """The option that a node of a config was made from: of its class, with the most settings as the node has them."""
     of_class = [option for option in options if option.target == stable_target(node["_target_"])]
     return max(of_class, key=lambda option: _n_same(option, node))
 

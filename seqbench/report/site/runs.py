@@ -11,9 +11,9 @@ from seqbench.report.evaluations import Found
 from seqbench.report.record import SPLITS, Record
 from seqbench.report.site import curves
 from seqbench.report.site.again import again, settings
-from seqbench.report.site.gathered import Gathered
+from seqbench.report.site.gathered import Gathered, Score
 from seqbench.report.site.page import Page
-from seqbench.report.site.wording import setting
+from seqbench.report.site.wording import number, setting
 
 
 def run_pages(gathered: Gathered) -> list[Page]:
@@ -37,22 +37,11 @@ def _page(record: Record, gathered: Gathered) -> Page:
         "analyses": _analyses(record),
         "sections": [(name, list(members)) for name, members in groupby(resolved, key=lambda one: one.section)],
         "different": [one for one in resolved if one.differs],
-        "seeds": [(other, score_of(other)) for other in seeds],
-        "over_seeds": _over_seeds(seeds),
+        "seeds": [(other, gathered.score_of(other)) for other in seeds],
+        "over_seeds": _over_seeds([gathered.score_of(other) for other in seeds]),
     }
     title = f"{record.experiment or record.model()}, seed {record.seed}"
     return Page(f"runs/{record.run_id}.html", "run.html", title, "runs", values)
-
-
-def score_of(record: Record) -> tuple[str, float | None] | None:
-    """The one number that says most of a run: on test, accuracy, perplexity or bits where there are any, else the loss.
-    None: it has none on test."""
-    test = record.metrics.get("test", {})
-    for name in ("accuracy", "ppl", "bpc"):
-        if name in test and not (name == "accuracy" and "ppl" in test):
-            return name, test[name]
-    names = [name for name in (curves.metric_of(record), "nll", "mse", *sorted(test)) if name in test]
-    return (names[0], test[names[0]]) if names and names[0] else None
 
 
 def _plain_first(name: str) -> tuple[bool, bool, str]:
@@ -109,10 +98,11 @@ def _drawings(name: str, entry: Found) -> list[Any]:
     return [drawing for drawing in drawings if drawing is not None]
 
 
-def _over_seeds(seeds: list[Record]) -> tuple[str, float, float] | None:
-    """The score's name, mean and sample standard deviation, for two or more seeds that have it."""
-    scores = [score for score in map(score_of, seeds) if score and score[1] is not None]
-    values = [value for _, value in scores if value is not None]
-    if len(values) < 2 or len({name for name, _ in scores}) > 1:
+def _over_seeds(scores: list[Score | None]) -> str | None:
+    """The score's mean and sample standard deviation, for two or more seeds that have it."""
+    known = [score for score in scores if score and score[1] is not None]
+    values = [value for _, value in known if value is not None]
+    if len(values) < 2 or len({name for name, _ in known}) > 1:
         return None
-    return scores[0][0], statistics.fmean(values), statistics.stdev(values)
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    return f"{known[0][0]} on test over {len(values)} seeds: {number(mean)} ± {deviation:.2g}"

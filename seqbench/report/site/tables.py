@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from seqbench.report.claim import judge_claim
+from seqbench.report.declaration import Column
+from seqbench.report.numbers import MISSING, measured
+from seqbench.report.record import Record
 from seqbench.report.site import curves
-from seqbench.report.site.gathered import Gathered
+from seqbench.report.site.gathered import Entry, Gathered
 from seqbench.report.site.page import Page
-from seqbench.report.site.runs import score_of
 from seqbench.report.table import fill
 
 
@@ -17,13 +19,14 @@ def table_pages(gathered: Gathered) -> list[Page]:
         grid = fill(table, gathered.records, gathered.compose)
         judged = grid.headings[-1] == "Verdict"  # a column that each page of the site shows in a form of its own
         found = [entry.runs for entry in entries]
+        shown = [column for column in table.columns if _is_of_a_run(column)]
         rows = [
             {
                 "entry": entry,
                 "cells": cells[1:-1] if judged else cells[1:],
                 "mark": cells[0].mark,
                 "model": gathered.model_of(entry.config) if entry.config else None,
-                "scores": [(run, score_of(run)) for run in entry.runs],
+                "runs": [(run, [_number(column, entry, run) for column in shown]) for run in entry.runs],
             }
             for entry, cells in zip(entries, grid.rows, strict=True)
         ]
@@ -33,6 +36,8 @@ def table_pages(gathered: Gathered) -> list[Page]:
             "judged": judged,
             "headings": grid.headings[1:-1] if judged else grid.headings[1:],
             "rows": rows,
+            "measured": shown,
+            "n_runs": sum(map(len, found)),
             "curves": curves.of_table(f"Learning curves: {table.title}", entries),
             "figures": curves.of_analyses(entries),
             "claims": [judge_claim(table, claim, found) for claim in table.claims],
@@ -40,3 +45,14 @@ def table_pages(gathered: Gathered) -> list[Page]:
         }
         pages.append(Page(f"tables/{table.name}.html", "table.html", table.title, "tables", values))
     return pages
+
+
+def _is_of_a_run(column: Column) -> bool:
+    """Whether a column's numbers may differ from seed to seed."""
+    return column.metric is not None and column.metric.partition(".")[0] not in ("parameters", "baseline")
+
+
+def _number(column: Column, entry: Entry, run: Record) -> str:
+    """What one run measured, as the column writes it."""
+    numbers = measured(column, entry.row, [run])
+    return format(numbers[run.seed], column.format) if numbers else MISSING

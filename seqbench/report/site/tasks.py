@@ -7,7 +7,6 @@ from seqbench.report.site.docstrings import described
 from seqbench.report.site.gathered import Entry, Gathered
 from seqbench.report.site.options import Option
 from seqbench.report.site.page import Page
-from seqbench.report.site.runs import score_of
 
 
 def task_pages(gathered: Gathered) -> list[Page]:
@@ -20,7 +19,7 @@ def task_pages(gathered: Gathered) -> list[Page]:
             "docstrings": described(task.target),
             "entries": entries,
             "tables": list({entry.table.name: entry.table for entry in entries}.values()),
-            "runs": [(run, gathered.model_of(run.config), score_of(run)) for run in runs],
+            "runs": [(run, gathered.model_of(run.config), gathered.score_of(run)) for run in runs],
             "versions": _versions(runs),
             "baselines": _baselines(runs),
         }
