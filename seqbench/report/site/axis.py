@@ -48,8 +48,7 @@ class Axis:
         return [number for number in numbers if self._holds(number)]
 
     def _holds(self, number: float) -> bool:
-        slack = 1e-9 * abs(self.high - self.low)
-        return self.low - slack <= number <= self.high + slack
+        return (number > 0 or not self.log) and -1e-9 <= self.place(number) <= 1 + 1e-9
 
 
 def axis_for(numbers: Sequence[float], log: bool, room: float = 0.04) -> Axis:
