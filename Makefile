@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test test-cpus test-slow test-data lint tables plots bench clean
+.PHONY: help demo test test-cpus test-slow test-data test-site lint tables plots site bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -47,6 +47,10 @@ test-slow: .venv/dev ## the tests that take minutes
 test-data: .venv/dev ## made-up corpora of WikiText-103's and WMT14's size: minutes, and 3 GB of disk
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m large --timeout 1800
 
+# in Debian: apt-get install chromium chromium-driver
+test-site: .venv/dev ## the site of the ledger in a browser: links, sorting, a phone's width, axe
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow or not slow' --timeout 1200 tests/site
+
 lint: .venv/dev ## ruff and pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -57,6 +61,9 @@ tables: .venv/core ## all tables from the ledger
 
 plots: .venv/dev ## learning curves from the ledger
 	$(BIN)/seqbench plots
+
+site: .venv/core ## the ledger as a website, results/site/index.html
+	$(BIN)/seqbench report
 
 bench: .venv/core ## speed and memory beside peers, into results/bench
 	$(BIN)/seqbench bench
@@ -71,4 +78,4 @@ data-%: .venv/core
 	$(BIN)/seqbench prepare task=$* $(if $(SOURCE),source=$(SOURCE))
 
 clean: ## remove run folders and caches, not the ledger
-	rm -rf outputs .pytest_cache .ruff_cache
+	rm -rf outputs results/site .pytest_cache .ruff_cache

@@ -22,6 +22,7 @@ def installed(tmp_path_factory) -> Path:
     assert "seqbench/conf/config.yaml" in names
     assert "seqbench/models/cells/time_loop/cpp/recurrence.cpp" in names  # without it a run would fall back, and pass
     assert {"seqbench/optim/cpp/adafactor.cpp", "seqbench/optim/cpp/sums.h"} <= set(names)
+    assert {"seqbench/report/site/templates/run.html", "seqbench/report/site/templates/style.css"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "results", "scripts"))]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(place / "site"), wheel]
     subprocess.run(command, check=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from dataclasses import replace
 from typing import Any
 
+from seqbench.report.curves import Panel, panels_of
 from seqbench.report.figures import figures_of
 from seqbench.report.record import Record
-from seqbench.report.site.chart import Chart, Drawing, Line, draw
+from seqbench.report.site.chart import Chart, Drawing, Line, Points, draw
 from seqbench.report.site.gathered import Entry
+
+WITHOUT_MEMORY = "baseline without memory"
 
 
 def metric_of(record: Record) -> str | None:
@@ -17,55 +20,56 @@ def metric_of(record: Record) -> str | None:
     return next((key for key in record.curve if key != "steps"), None)
 
 
-def of_table(title: str, entries: list[Entry]) -> Drawing | None:
-    """The selection metric on valid over training steps, one colour a row and one line a seed. A partial row is left
-    out where a complete row has the same label; None where no run was evaluated twice."""
+def of_table(entries: list[Entry]) -> list[Drawing]:
+    """The panels that `seqbench plots` draws of a table's rows: the mean over seeds in a band from the lowest to the
+    highest, or a line a seed where they were evaluated at other steps."""
     complete = {entry.row.label for entry in entries if entry.runs and entry.row.partial is None}
     drawn = [entry for entry in entries if entry.row.partial is None or entry.row.label not in complete]
-    lines = [(entry.row.heading(), record) for entry in drawn for record in entry.runs if record.curve]
-    if not any(len(record.curve["steps"]) > 1 for _, record in lines):
-        return None
-    chart = _curves(title, [(heading, record, False) for heading, record in lines])
-    published = [_published(entry, record) for entry in drawn for record in entry.runs[:1] if record.curve]
-    return draw(replace(chart, references=[*chart.references, *filter(None, published)]))
+    panels = panels_of([(entry.row, entry.runs) for entry in drawn if entry.runs])
+    drawings = [draw(_panel(panel, panel.title if len(panels) > 1 else "Learning curves")) for panel in panels]
+    return [drawing for drawing in drawings if drawing is not None]
 
 
-def _published(entry: Entry, record: Record) -> tuple[float, str, str] | None:
-    """The number that the paper gives on valid, in the unit of the curve."""
-    metric, published = metric_of(record), entry.row.published
-    text, group = f"published: {entry.row.label}", entry.row.heading()
-    if f"valid.{metric}" in published:
-        return float(published[f"valid.{metric}"].value), text, group
-    if metric == "nll" and "valid.ppl" in published:
-        return math.log(float(published["valid.ppl"].value)), text, group
-    return None
+def _panel(panel: Panel, title: str) -> Chart:
+    lines, references = [], []
+    for line in panel.lines:
+        if len(line.runs) > 1 and len({tuple(xs) for xs, _ in line.runs}) == 1:
+            steps, heights = line.runs[0][0], list(zip(*(ys for _, ys in line.runs), strict=True))
+            band = [(x, min(ys), max(ys)) for x, ys in zip(steps, heights, strict=True)]
+            means = [(x, statistics.fmean(ys)) for x, ys in zip(steps, heights, strict=True)]
+            lines.append(Line(line.label, "mean", means, band=band))
+        else:
+            lines += [Line(line.label, "", list(zip(xs, ys, strict=True))) for xs, ys in line.runs]
+        if line.published is not None:
+            references.append((line.published, "published, on test", line.label))
+    references += [(value, WITHOUT_MEMORY, "") for value in panel.baselines]
+    return _logarithmic(Chart(title, "training steps", f"{panel.metric} on valid", lines, references=references))
 
 
 def of_run(record: Record, seeds: list[Record]) -> Drawing | None:
     """A run's curve, those of its config's other seeds faint behind it."""
-    if len(record.curve.get("steps", [])) < 2:
+    metric = metric_of(record)
+    if metric is None or len(record.curve["steps"]) < 2:
         return None
-    others = [(f"other seed{'s' if len(seeds) > 2 else ''}", other, True) for other in seeds if other is not record]
-    shown = [(heading, other, faint) for heading, other, faint in others if metric_of(other) == metric_of(record)]
-    return draw(_curves(f"Learning curve of {record.run_id}", [("this run", record, False), *shown]))
+    others = [other for other in seeds if other is not record and metric_of(other) == metric]
+    group = "another seed" if len(others) == 1 else "other seeds"
+    lines = [Line("this run", f"seed {record.seed}", _points(record, metric))]
+    lines += [Line(group, f"seed {other.seed}", _points(other, metric), faint=True) for other in others]
+    baseline = record.metrics.get("baseline", {}).get(metric)
+    references = [] if baseline is None else [(baseline, WITHOUT_MEMORY, "")]
+    title = f"Learning curve of {record.run_id}"
+    return draw(_logarithmic(Chart(title, "training steps", f"{metric} on valid", lines, references=references)))
 
 
-def _curves(title: str, shown: list[tuple[str, Record, bool]]) -> Chart:
-    metrics = list(dict.fromkeys(filter(None, (metric_of(record) for _, record, _ in shown))))
-    lines, baselines = [], {}
-    for heading, record, faint in shown:
-        metric = metric_of(record)
-        if metric is None:
-            continue
-        points = list(zip(record.curve["steps"], record.curve[metric], strict=True))
-        points = [(step, value) for step, value in points if value is not None]
-        lines.append(Line(heading, f"seed {record.seed}", points, faint))
-        baseline = record.metrics.get("baseline", {}).get(metric)
-        if baseline is not None:
-            baselines[baseline] = "baseline without memory"
-    # what lies below a baseline lies far below
-    references = [(value, text, "") for value, text in baselines.items()]
-    return Chart(title, "training steps", f"{' or '.join(metrics)} on valid", lines, False, bool(baselines), references)
+def _points(record: Record, metric: str) -> Points:
+    pairs = zip(record.curve["steps"], record.curve[metric], strict=True)
+    return [(step, value) for step, value in pairs if value is not None]
+
+
+def _logarithmic(chart: Chart) -> Chart:
+    """The chart with a logarithmic height where its lines and levels span more than a decade, as in the plots."""
+    heights = [y for line in chart.lines for _, y in line.points] + [y for y, _, _ in chart.references]
+    return replace(chart, log_y=bool(heights) and min(heights) > 0 and max(heights) > 10 * min(heights))
 
 
 def of_analysis(name: str, figure: str, drawn: dict[str, Any]) -> Drawing | None:

@@ -12,7 +12,7 @@ from seqbench.contracts.task_version import same_data
 from seqbench.errors import UserError
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.ledger import read_ledger
-from seqbench.report.numbers import cell_text
+from seqbench.report.numbers import cell_text, mean_text
 from seqbench.report.record import FINISHED, Record
 from seqbench.report.selection import Compose, belongs, runs_of
 from seqbench.report.site.options import Option, models_within, nearest, options_of, task_node, with_those_of
@@ -43,7 +43,10 @@ class Entry:
         shown = [column for column in self.table.columns if column.metric]
         judged = [column for column in shown if self.verdict and column.metric == self.verdict.metric]
         column = next((one for one in (*judged, *shown) if "test" in (one.metric or "").split(".")), None)
-        return (cell_text(column, self.row, self.runs), column.heading) if column and self.runs else None
+        if column and self.runs:
+            return cell_text(column, self.row, self.runs), column.heading
+        values = list(self.verdict.values.values()) if self.verdict else []
+        return (mean_text(values, ".4g"), self.verdict.metric) if self.verdict and values else None
 
 
 class Gathered:
@@ -91,7 +94,9 @@ class Gathered:
         """The number on test that says most of a run: the one that its table shows or, without one, that selected its
         weights. None: it has none."""
         test = record.metrics.get("test", {})
-        shown = [column.metric or "" for entry in self.entries_of(record) for column in entry.table.columns]
+        entries = self.entries_of(record)
+        shown = [column.metric or "" for entry in entries for column in entry.table.columns]
+        shown += [entry.verdict.metric for entry in entries if entry.verdict]
         names = [path.removeprefix("test.") for path in shown if path.startswith("test.")]
         names += ["ppl", "bpc", *(name for name in record.curve if name != "steps"), "nll", "mse", *sorted(test)]
         return next(((name, test[name]) for name in names if name in test), None)

@@ -10,6 +10,7 @@ from seqbench.report.site import curves
 from seqbench.report.site.gathered import Entry, Gathered
 from seqbench.report.site.page import Page
 from seqbench.report.table import fill
+from seqbench.report.verdict import judged_metric
 
 
 def table_pages(gathered: Gathered) -> list[Page]:
@@ -38,7 +39,7 @@ def table_pages(gathered: Gathered) -> list[Page]:
             "rows": rows,
             "measured": shown,
             "n_runs": sum(map(len, found)),
-            "curves": curves.of_table(f"Learning curves: {table.title}", entries),
+            "curves": curves.of_table(entries),
             "figures": curves.of_analyses(entries),
             "claims": [judge_claim(table, claim, found) for claim in table.claims],
             "tasks": list(dict.fromkeys(gathered.task_of(entry.config).name for entry in entries if entry.config)),
@@ -49,10 +50,15 @@ def table_pages(gathered: Gathered) -> list[Page]:
 
 def _is_of_a_run(column: Column) -> bool:
     """Whether a column's numbers may differ from seed to seed."""
-    return column.metric is not None and column.metric.partition(".")[0] not in ("parameters", "baseline")
+    if column.metric is None:
+        return column.judged in ("metric", "measured")
+    return column.metric.partition(".")[0] not in ("parameters", "baseline")
 
 
 def _number(column: Column, entry: Entry, run: Record) -> str:
     """What one run measured, as the column writes it."""
-    numbers = measured(column, entry.row, [run])
-    return format(numbers[run.seed], column.format) if numbers else MISSING
+    if column.judged == "metric":
+        return judged_metric(entry.row).rpartition(".")[2] if entry.row.published else ""
+    judged = entry.verdict.values if entry.verdict else {}
+    numbers = judged if column.judged else measured(column, entry.row, [run])
+    return format(numbers[run.seed], column.format) if run.seed in numbers else MISSING
