@@ -11,7 +11,7 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -137,13 +137,18 @@ def signature_of(kind: str, target: str, path: str = "") -> tuple[dict[str, insp
     """Parameters and type hints of a target's constructor."""
     cls = class_at(kind, target, path)
     try:
-        hints = get_type_hints(cls.__init__, include_extras=True)
+        parameters, hints = map(dict, _constructor(cls))
     except (NameError, TypeError) as error:  # of what is imported for a type checker alone
         raise ConfigError(f"{path or kind}: the type hints of {cls.__name__} cannot be read: {error}.") from error
     if kind == "optimizer" and cls.__module__.startswith("torch."):  # whose hints say no ranges
         rate = hints.get("lr")
         hints |= {"lr": Annotated[rate, AtLeast(0)]} if rate else {}
-    return dict(inspect.signature(cls).parameters), hints
+    return parameters, hints
+
+
+@functools.cache  # asked for thousands of times by tables, whose rows are held against every record
+def _constructor(cls: type) -> tuple[Mapping[str, inspect.Parameter], dict[str, Any]]:
+    return inspect.signature(cls).parameters, get_type_hints(cls.__init__, include_extras=True)
 
 
 def class_at(kind: str, target: Any, path: str = "") -> type:

@@ -64,7 +64,8 @@ def with_those_of(options: list[Option], targets: list[str]) -> list[Option]:
 
 def nearest(options: list[Option], node: dict[str, Any]) -> Option:
     """The option that a node of a config was made from: of its class, with the most settings as the node has them."""
-    of_class = [option for option in options if option.target == stable_target(node["_target_"])]
+    target = stable_target(node["_target_"])
+    of_class = [option for option in options if option.target == target]
     return max(of_class, key=lambda option: _n_same(option, node))
 
 
