@@ -58,4 +58,5 @@ def mean_text(numbers: list[float], specification: str) -> str:
     mean = format(statistics.fmean(numbers), specification)
     if len(numbers) == 1:
         return f"{mean} (n=1)"
-    return f"{mean} ± {format(statistics.stdev(numbers), specification)} (n={len(numbers)})"
+    spread = ".2g" if specification.endswith("g") else specification  # of whose digits two say something
+    return f"{mean} ± {format(statistics.stdev(numbers), spread)} (n={len(numbers)})"
