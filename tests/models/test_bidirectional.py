@@ -7,9 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from seqbench.checks.subjects import Words
+from seqbench.config.compose import composed
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.embeddings.learned import LearnedEmbedding
+from seqbench.engine.assemble import assemble_learner
+from seqbench.errors import ConfigError
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import build_network
 from seqbench.models.convolutional.tcn import TCN
@@ -95,6 +99,12 @@ def test_ids_are_reversed_within_their_length():
 def test_what_is_not_causal_is_refused():
     with pytest.raises(ValueError, match=r"^Bidirectional is not causal"):
         Bidirectional(D, functools.partial(Bidirectional, backbone=BACKBONES["gru"]))
+
+
+def test_a_task_whose_batches_go_on_from_each_other_refuses_it():
+    sentence = r"^the batches of this task go on from each other, and Bidirectional cannot: it is not causal"
+    with pytest.raises(ConfigError, match=sentence):
+        assemble_learner(composed(["model=bidirectional"]), Words())
 
 
 def test_its_groups_hold_both_directions():

@@ -272,5 +272,7 @@ def test_check_of_what_asks_something_of_a_run(folder, seqbench):
     assert (code, one_sentence(errors)) == (1, "1 of the checks failed: weights.")
     code, said, errors = seqbench("check", "model=lenet", "d_input=784", "model.channels=[2,2]", "model.sizes=[5]")
     assert code == 0, said + errors
+    code, said, errors = seqbench("check", "optimizer=dp_sgd", "optimizer.noise=0")  # it asks how rows are drawn
+    assert code == 0, said + errors
     code, _, errors = seqbench("check", "model=lenet", "d_input=7")
     assert code == 2 and one_sentence(errors).endswith("; it was made with d_input=7.")
