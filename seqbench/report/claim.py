@@ -38,10 +38,10 @@ class Finding:
         n, ahead = len(self.gains), sum(gain > 0 for gain in self.gains)
         mean = statistics.fmean(self.gains)
         p = "" if self.p_value is None else f", p = {self.p_value:.2g}, paired t-test"
-        seeds = "the only seed" if n == 1 else f"{ahead} of {n} seeds"
-        if n == 1 and ahead == 0:
-            seeds = "not on the only seed"
-        return f"{said}; ahead on {seeds}, by {mean:.3g} in the mean{p}."
+        seeds = f"ahead on {ahead} of {n} seeds"
+        if n == 1:
+            seeds = f"{'ahead' if ahead else 'behind'} on the only seed"
+        return f"{said}; {seeds}, by {mean:.3g} in the mean{p}."
 
 
 def judge_claim(table: Table, claim: Claim, found: list[list[Record]]) -> Finding:
