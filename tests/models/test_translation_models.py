@@ -8,12 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from seqbench.config.compose import composed
-from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Outputs
 from seqbench.contracts.learner import count_parameters
 from seqbench.contracts.task import Task
 from seqbench.engine.assemble import assemble_learner
-from seqbench.learners.seq2seq import PairInputs
+from seqbench.learners.seq2seq import PairBatch, PairInputs
 from seqbench.models.cells.attention.source import Attention, reversed_within
 from seqbench.models.translation.convs2s import ConvS2S
 from seqbench.models.translation.gnmt import GNMT
@@ -221,7 +220,7 @@ def test_a_step_at_the_published_size_learns(experiment):
     torch.manual_seed(0)
     network, _ = size_of(f"wmt14_ende/{experiment}", device="cpu")
     source, ids, valid = torch.randint(4, 30_000, (8, 25)), torch.randint(4, 30_000, (8, 31)), torch.ones(8, 30).bool()
-    batch = Batch(ids[:, :-1], ids[:, 1:], valid, source=source, source_valid_BS=torch.ones(8, 25).bool())
+    batch = PairBatch(ids[:, :-1], ids[:, 1:], valid, source=source, source_valid_BS=torch.ones(8, 25).bool())
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     before = network.eval()(batch)[0]
     network.train()(batch)[0].backward()
