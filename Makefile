@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := outputs/demo
 
-.PHONY: help demo test test-cpus test-slow test-data test-site lint tables plots site bench clean
+.PHONY: help demo test check-tables test-cpus test-slow test-data test-site lint tables plots site bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,9 @@ test-cpus: .venv/dev ## all tests as on a CPU with AVX2, with AVX-512 without bf
 	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(TESTS) \
 	    || { echo "test-cpus: a test fails with $${1:-this CPU, without a cap}"; exit 1; }; \
 	done
+
+check-tables: .venv/dev ## whether README and results/tables say what the ledger says
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/report/test_build.py tests/test_docs.py -k "committed or readme"
 
 test-slow: .venv/dev ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 1200
