@@ -26,7 +26,7 @@ from seqbench.report.ledger import read_ledger
 from seqbench.report.places import Places
 from seqbench.report.plan import Job, plan
 from seqbench.report.record import FINISHED
-from seqbench.report.selection import runs_of
+from seqbench.report.selection import Compose, composing_once, runs_of
 from seqbench.report.verdict import judge
 
 _OF_THE_MACHINE = (
@@ -69,9 +69,10 @@ def reproduce(arguments: list[str]) -> None:
     check_place(line)
     check_launcher(line)
     places = Places(compose_run(line).config)
+    compose = composing_once(compose_row)
     tables = named_tables(places.declaration, names)
     records = read_ledger(places.runs) if places.runs.is_dir() else []
-    planned = plan(tables.values(), records, compose_row, own.get("only"))
+    planned = plan(tables.values(), records, compose, own.get("only"))
     todo = _composed(planned.jobs, line)
     n_done = planned.n_declared - len(planned.jobs)
     print(f"{' '.join(names)}: {n_done} of {planned.n_declared} runs are in the ledger.")
@@ -82,7 +83,7 @@ def reproduce(arguments: list[str]) -> None:
     if "dry" in own:
         return _list(todo)
     code = _run(todo, line, budget)
-    _conclude(tables, places)
+    _conclude(tables, places, compose)
     if code:
         raise SystemExit(code)
     return None
@@ -180,20 +181,20 @@ def _run(todo: Sequence[_Todo], line: CommandLine, budget: float | None) -> int:
     return next((code for code in codes if code not in (0, OUT_OF_TIME)), 0)
 
 
-def _conclude(tables: dict[str, Table], places: Places) -> None:
+def _conclude(tables: dict[str, Table], places: Places, compose: Compose) -> None:
     """Write tables and plots, and print what became of the published numbers."""
     if not places.runs.is_dir():
         return
     names = list(tables)
-    for path in build_tables(places.declaration, places.runs, places.tables, compose_row, names):
+    for path in build_tables(places.declaration, places.runs, places.tables, compose, names):
         print(path)
-    for path in draw_plots(places, names):
+    for path in draw_plots(places, names, compose):
         print(path)
     records = [record for record in read_ledger(places.runs) if record.status == FINISHED]
     for name in names:
         rows = [(name, "published", "measured", "seeds", "verdict")]
         for row in tables[name].rows:
-            found = runs_of(row, records, compose_row)
+            found = runs_of(row, records, compose)
             verdict = judge(tables[name], row, found)
             if verdict is None:
                 continue

@@ -13,6 +13,7 @@ from seqbench.errors import UserError
 from seqbench.report.build import build_tables
 from seqbench.report.places import Places
 from seqbench.report.plot import build_plots
+from seqbench.report.selection import Compose
 
 
 def tables(arguments: list[str]) -> None:
@@ -42,11 +43,11 @@ def plots(arguments: list[str]) -> None:
         print(path)
 
 
-def draw_plots(places: Places, names: list[str]) -> list[Path]:
+def draw_plots(places: Places, names: list[str], compose: Compose) -> list[Path]:
     """Draw those of the tables that have something to draw, where matplotlib is installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return []
-    return build_plots(places.declaration, places.runs, places.plots, compose_row, names, required=False)
+    return build_plots(places.declaration, places.runs, places.plots, compose, names, required=False)
 
 
 def compose_row(experiment: str, overrides: list[str]) -> dict[str, Any]:

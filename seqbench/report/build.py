@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from pathlib import Path
-from typing import Any
 
 from seqbench.data.files.atomic import write_whole
 from seqbench.errors import UserError, did_you_mean
@@ -13,7 +11,7 @@ from seqbench.report.declaration import Table, read_declaration
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import Record
 from seqbench.report.render import latex, markdown
-from seqbench.report.selection import Compose, belongs
+from seqbench.report.selection import Compose, belongs, composing_once
 from seqbench.report.table import fill
 
 
@@ -28,11 +26,7 @@ def build_tables(
     """
     tables = read_declaration(declaration)
     wanted = list(tables) if names is None else _known(names, tables, declaration)
-    records, once = read_ledger(ledger), functools.cache(lambda name, overrides: compose(name, list(overrides)))
-
-    def compose_once(experiment: str, overrides: list[str]) -> dict[str, Any]:
-        return once(experiment, tuple(overrides))
-
+    records, compose_once = read_ledger(ledger), composing_once(compose)
     grids = [fill(tables[name], records, compose_once) for name in wanted]
     if names is None:
         for experiment, ids in sorted(unclaimed(list(tables.values()), records, compose_once).items()):

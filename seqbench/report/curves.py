@@ -49,7 +49,7 @@ def panels_of(runs_by_row: list[tuple[Row, list[Record]]], x: str = "steps") -> 
         metric, data = _metric(records[0]), str(records[0].task_version["name"])
         panel = panels.setdefault((data, metric), Panel(data.replace("_", " "), metric))
         label = f"{row.heading()} ({len(records)} seeds)" if len(records) > 1 else row.heading()
-        runs = [(_positions(record, x), [float(y) for y in record.curve[metric]]) for record in records]
+        runs = [_run(record, metric, x) for record in records]
         panel.lines.append(Line(label, runs, _published(row, metric)))
         baselines = {record.metrics["baseline"].get(metric) for record in records}
         panel.baselines += sorted(value for value in baselines if value is not None and value not in panel.baselines)
@@ -58,6 +58,13 @@ def panels_of(runs_by_row: list[tuple[Row, list[Record]]], x: str = "steps") -> 
 
 def _metric(record: Record) -> str:
     return next(key for key in record.curve if key != "steps")
+
+
+def _run(record: Record, metric: str, x: str) -> Run:
+    """A run's points; an evaluation that was not finite has none."""
+    points = zip(_positions(record, x), record.curve[metric], strict=True)
+    finite = [(position, float(value)) for position, value in points if value is not None]
+    return [position for position, _ in finite], [value for _, value in finite]
 
 
 def _positions(record: Record, x: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,12 @@ from seqbench.report.declaration import Row
 from seqbench.report.record import Record
 
 Compose = Callable[[str, list[str]], dict[str, Any]]  # (experiment, overrides) -> the resolved config
+
+
+def composing_once(compose: Compose) -> Compose:
+    """`compose` that remembers: Hydra takes a third of a second for a row, and rows are asked for again and again."""
+    once = functools.cache(lambda experiment, overrides: compose(experiment, list(overrides)))
+    return lambda experiment, overrides: once(experiment, tuple(overrides))
 
 
 def belongs(record: Record, config: dict[str, Any]) -> bool:

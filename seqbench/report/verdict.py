@@ -16,9 +16,9 @@ PARTIAL, NOT_RUN = "partial", "not run"
 KINDS = (REPRODUCED, BETTER, NOT_REPRODUCED, PARTIAL, NOT_RUN)
 TOLERANCE = 0.02  # of the published number
 LEGEND = (
-    "Verdicts: reproduced, where the published number lies within 2 % of our mean or within its 95 % interval over "
-    "seeds (bootstrap); better or not reproduced otherwise, with our mean's distance from the published number; "
-    "partial, where training was shorter than the paper's; not run."
+    f"Verdicts: reproduced, where the published number lies within {100 * TOLERANCE:.0f} % of our mean or within its "
+    "95 % interval over seeds (bootstrap); better or not reproduced otherwise, with our mean's distance from the "
+    "published number; partial, where training was shorter than the paper's; not run."
 )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.ledger import read_ledger
 from seqbench.report.numbers import cell_text, mean_text
 from seqbench.report.record import FINISHED, Record
-from seqbench.report.selection import Compose, belongs, runs_of
+from seqbench.report.selection import Compose, belongs, composing_once, runs_of
 from seqbench.report.site.options import Option, models_within, nearest, options_of, task_node, with_those_of
 from seqbench.report.verdict import Verdict, judge
 
@@ -53,8 +52,7 @@ class Gathered:
     """`records` are all of the ledger, `tables` the declared ones; `models` and `tasks` are what has a page."""
 
     def __init__(self, declaration: Path, ledger: Path, compose: Compose):
-        cached = functools.cache(lambda experiment, overrides: compose(experiment, list(overrides)))
-        self.compose: Compose = lambda experiment, overrides: cached(experiment, tuple(overrides))
+        self.compose = composing_once(compose)
         self.tables = list(read_declaration(declaration).values())
         self.records = read_ledger(ledger)
         finished = [record for record in self.records if record.status == FINISHED]
