@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from seqbench.report.declaration import Published, Row
 from seqbench.report.record import Record
 
+_DECADE = 10.0
 Run = tuple[list[float], list[float]]  # x and y
 _SAME_UNIT: dict[
     tuple[str, str], Callable[[float], float]
@@ -27,6 +29,13 @@ class Line:
     runs: list[Run]
     published: float | None
 
+    def over_seeds(self) -> list[tuple[float, float, float, float]] | None:
+        """(x, mean, lowest, highest) at each evaluation; None for one run, or runs evaluated at different x."""
+        if len(self.runs) < 2 or len({tuple(xs) for xs, _ in self.runs}) > 1:
+            return None
+        heights = zip(*(ys for _, ys in self.runs), strict=True)
+        return [(x, statistics.fmean(ys), min(ys), max(ys)) for x, ys in zip(self.runs[0][0], heights, strict=True)]
+
 
 @dataclass
 class Panel:
@@ -36,6 +45,12 @@ class Panel:
     metric: str
     lines: list[Line] = field(default_factory=list)
     baselines: list[float] = field(default_factory=list)
+
+
+def spans_a_decade(heights: Iterable[float]) -> bool:
+    """Whether these are better drawn over a logarithmic axis."""
+    heights = list(heights)
+    return bool(heights) and min(heights) > 0 and max(heights) > _DECADE * min(heights)
 
 
 def panels_of(runs_by_row: list[tuple[Row, list[Record]]], x: str = "steps") -> list[Panel]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from pathlib import Path
 from typing import Any
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.curves import Panel, panels_of
+from seqbench.report.curves import Panel, panels_of, spans_a_decade
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.figures import draw_panels, figures_of
 from seqbench.report.ledger import read_ledger
@@ -18,7 +17,6 @@ from seqbench.report.svg import deterministic_pyplot, write_svg
 
 AXES = {"steps": "training steps", "tokens": "training tokens", "hours": "hours of training"}
 _MOST_COLUMNS = 3  # of panels
-_DECADE = 10.0
 
 
 def build_plots(
@@ -104,17 +102,11 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         # there are ten colours; dashes are for the baseline
         style = {"color": f"C{number % 10}", "marker": "os^v"[number // 10 % 4], "ms": 3, "lw": 1.4}
         style |= {"ls": "-" if number < 10 else ":"}
-        together = len(line.runs) > 1 and len({tuple(xs) for xs, _ in line.runs}) == 1
-        if together:
-            by_step = list(zip(*(ys for _, ys in line.runs), strict=True))
-            axes.fill_between(
-                line.runs[0][0],
-                *zip(*((min(ys), max(ys)) for ys in by_step), strict=True),
-                alpha=0.2,
-                lw=0,
-                color=style["color"],
-            )
-        drawn = [(line.runs[0][0], [statistics.fmean(ys) for ys in by_step])] if together else line.runs
+        drawn = line.runs
+        if (seeds := line.over_seeds()) is not None:
+            xs, means, lows, highs = zip(*seeds, strict=True)
+            axes.fill_between(xs, lows, highs, alpha=0.2, lw=0, color=style["color"])
+            drawn = [(list(xs), list(means))]
         for index, (xs, ys) in enumerate(drawn):
             axes.plot(xs, ys, **style, label=line.label if index == 0 else None)
         heights += [y for _, ys in line.runs for y in ys]
@@ -126,7 +118,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     for baseline in panel.baselines:
         axes.axhline(baseline, color="0.4", ls="--", lw=1, label="baseline without memory")
         heights.append(baseline)
-    if min(heights) > 0 and max(heights) > _DECADE * min(heights):
+    if spans_a_decade(heights):
         axes.set_yscale("log")
     axes.set_ylabel(f"{panel.metric} on valid")
     axes.grid(alpha=0.25)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import replace
 from typing import Any
 
-from seqbench.report.curves import Panel, panels_of
+from seqbench.report.curves import Panel, panels_of, spans_a_decade
 from seqbench.report.figures import figures_of
 from seqbench.report.record import Record
 from seqbench.report.site.chart import Chart, Drawing, Line, Points, draw
@@ -33,11 +32,9 @@ def of_table(entries: list[Entry]) -> list[Drawing]:
 def _panel(panel: Panel, title: str) -> Chart:
     lines, references = [], []
     for line in panel.lines:
-        if len(line.runs) > 1 and len({tuple(xs) for xs, _ in line.runs}) == 1:
-            steps, heights = line.runs[0][0], list(zip(*(ys for _, ys in line.runs), strict=True))
-            band = [(x, min(ys), max(ys)) for x, ys in zip(steps, heights, strict=True)]
-            means = [(x, statistics.fmean(ys)) for x, ys in zip(steps, heights, strict=True)]
-            lines.append(Line(line.label, "mean", means, band=band))
+        if (seeds := line.over_seeds()) is not None:
+            means = [(x, mean) for x, mean, _, _ in seeds]
+            lines.append(Line(line.label, "mean", means, band=[(x, low, high) for x, _, low, high in seeds]))
         else:
             lines += [Line(line.label, "", list(zip(xs, ys, strict=True))) for xs, ys in line.runs]
         if line.published is not None:
@@ -69,7 +66,7 @@ def _points(record: Record, metric: str) -> Points:
 def _logarithmic(chart: Chart) -> Chart:
     """The chart with a logarithmic height where its lines and levels span more than a decade, as in the plots."""
     heights = [y for line in chart.lines for _, y in line.points] + [y for y, _, _ in chart.references]
-    return replace(chart, log_y=bool(heights) and min(heights) > 0 and max(heights) > 10 * min(heights))
+    return replace(chart, log_y=spans_a_decade(heights))
 
 
 def of_analysis(name: str, figure: str, drawn: dict[str, Any]) -> Drawing | None:
