@@ -74,6 +74,7 @@ def check(config: Config) -> None:
         ("train.max_steps", train.max_steps),
         ("train.max_epochs", train.max_epochs),
         ("train.eval_every", train.eval_every),
+        ("train.patience", train.patience),
         ("train.accumulate", train.accumulate),
         ("train.average_last", train.average_last),
         ("train.nproc", train.nproc),

@@ -16,11 +16,14 @@ from seqbench.config.network_shape import SETTINGS, first_network
 from seqbench.config.schema import Config, NetworkConfig, TrainConfig
 from seqbench.config.targets import KINDS, PLUGGABLE, current_target, kind_at, nested, signature_of, stable_target
 
+_LATER_OF_TRAIN = {"patience": None}  # what the first edition had no word for, left out at its default
+
 
 def first_edition(sections: dict[str, Any]) -> dict[str, Any]:
     """Canonical sections of a config (identity.py) in the shape that they had in the first edition."""
     model, task = first_model(sections["model"]), first_task(sections["task"])
-    return first_network({**sections, "model": model, "task": task})
+    train = {key: value for key, value in sections["train"].items() if (key, value) not in _LATER_OF_TRAIN.items()}
+    return first_network({**sections, "model": model, "task": task, "train": train})
 
 
 def fill_defaults(config: Config) -> Config:

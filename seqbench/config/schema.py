@@ -47,6 +47,7 @@ class TrainConfig:
     max_epochs: float | None = None
     eval_every: int | None = None
     stop_below: float | None = None
+    patience: int | None = None
     select: str = "best"
     average_last: int = 1
     accumulate: int = 1

@@ -29,7 +29,7 @@ def fit(run: Run, stopping: Callable[[], str] = lambda: "") -> None:
     progress = run.progress
     started = time.perf_counter() - progress.seconds
     run.log.start(progress.step, run.max_steps, progress.n_tokens)
-    while progress.step < run.max_steps and not _reached(run):
+    while progress.step < run.max_steps and not _ends_early(run):
         with _stopping():
             loss_sum, count, norm = train_step(run)
         progress.step += 1
@@ -143,9 +143,15 @@ def _stopping() -> Iterator[None]:
         raise RunError(f"{error} The last good checkpoint is kept.") from error
 
 
-def _reached(run: Run) -> bool:
-    target = run.settings.stop_below
-    return target is not None and bool(run.progress.history) and run.progress.history[-1] < target
+def _ends_early(run: Run) -> bool:
+    """Whether valid has reached its target, or has not improved for `patience` evaluations. It follows from the history
+    alone, so a run that is resumed at its end stays there."""
+    history, target, patience = run.progress.history, run.settings.stop_below, run.settings.patience
+    if not history:
+        return False
+    reached = target is not None and history[-1] < target
+    since_best = len(history) - 1 - history.index(min(history))
+    return reached or (patience is not None and since_best >= patience)
 
 
 def _check_finite(run: Run, norm: torch.Tensor) -> None:
