@@ -10,6 +10,7 @@ from seqbench.tasks.synthetic import counted
 from seqbench.tasks.synthetic.adding import Adding
 from seqbench.tasks.synthetic.copy import Copy
 from seqbench.tasks.synthetic.delayed_xor import DelayedXOR
+from seqbench.tasks.synthetic.memorization import Memorization, MemorizationOfSymbols
 
 K, DELAY = 10, 30
 LAYOUT = {  # zeros after the symbols, then the rest of the input
@@ -107,3 +108,33 @@ def test_a_batch_size_beyond_the_split_needs_no_room(monkeypatch):
     monkeypatch.setattr(counted, "memory", lambda: 2**20, raising=False)
     task = Copy(10, batch_size=HUGE, eval_batch_size=HUGE, train_size=50, valid_size=20, test_size=20)
     assert task.batch("train", 0).size == 50
+
+
+def test_memorization_recalls_the_numbers_before_the_padding():
+    batch = Memorization([0, 3], min_length=6, max_length=9, batch_size=300).batch("train", 5)
+    length_B = batch.inputs_valid_BT.sum(1)
+    assert {*length_B.tolist()} == {6, 7, 8, 9}
+    assert batch.inputs[~batch.inputs_valid_BT].abs().max() == 0
+    for row in range(batch.size):
+        numbers = batch.inputs[row, : length_B[row], 0].tolist()
+        assert batch.targets[row].tolist() == [numbers[-1], numbers[-4]]
+    assert batch.targets.var() == pytest.approx(1 / 12, rel=0.15)
+
+
+def test_memorization_of_symbols_recalls_one():
+    batch = MemorizationOfSymbols(2, n_symbols=5, min_length=4, max_length=7, batch_size=300).batch("train", 5)
+    assert {*batch.inputs[batch.inputs_valid_BT].tolist()} == {0, 1, 2, 3, 4}
+    for row in range(batch.size):
+        assert batch.targets[row] == batch.inputs[row, batch.inputs_valid_BT[row]][-3]
+
+
+def test_memorization_without_memory_knows_the_last_input_alone():
+    assert Memorization([0, 1, 2]).baseline["mse"] == pytest.approx(2 / 3 / 12)
+    assert MemorizationOfSymbols(0).baseline["nll"] == 0
+    assert MemorizationOfSymbols(1, n_symbols=5).baseline["nll"] == pytest.approx(math.log(5))
+
+
+@pytest.mark.parametrize("distances", [[], [1, 1], [-1], [10]])
+def test_memorization_refuses_distances_that_are_no_steps_of_a_sequence(distances):
+    with pytest.raises(ValueError, match=r"task\.(distances|min_length)"):
+        Memorization(distances)

@@ -41,6 +41,8 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
     "input_output": [[*SMALL_SETS, "task.eval_batch_size=10"]],
+    "memorization": [[*SMALL_SETS, "task.fresh=false", "task.eval_batch_size=10"]],
+    "memorization_of_symbols": [[*SMALL_SETS, "task.fresh=false", "task.eval_batch_size=10"]],
     "adding": [ADDING, *([*ADDING, f"task.variant={variant}"] for variant in ("scornn", "tcn"))],
     **{name: [TEXT, [*TEXT, "task.variable_bptt=true", "task.data_seed=3"]] for name in CORPORA},
     "mnist": [IMAGES, *([*IMAGES, f"task.layout={layout}"] for layout in ("rows", "pixels"))],
@@ -57,7 +59,7 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
 }
 REGROUPED = {
     "delayed_xor": "task.eval_batch_size=4",
-    "input_output": "task.eval_batch_size=4",
+    **dict.fromkeys(("input_output", "memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
     **dict.fromkeys(MADE, "task.eval_batch_size=4"),
