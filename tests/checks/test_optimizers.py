@@ -20,6 +20,7 @@ OPTIMIZERS = {  # settings beside the YAML's
     "lion": [],
     "nt_asgd": ["optimizer.lr=0.01"],
     "rmsprop": [],
+    "noisy_rmsprop": ["optimizer.noise=0.01"],
     "rmsprop_tf": [],
     "sgd": [],
 }
