@@ -11,6 +11,7 @@ from seqbench.bench.measure import alternate, peak_memory, ratio
 from seqbench.bench.run import markdown, run, write
 from seqbench.bench.suite import Contestant, Suite
 from seqbench.bench.suites.equilibrium import PASSES, errors
+from seqbench.bench.suites.recurrent import stages
 from seqbench.errors import UserError
 
 SMALL = {
@@ -18,6 +19,7 @@ SMALL = {
     "gated": {"gates": 3, "B": 3, "N": 8, "T": 5},
     "kronecker": {"B": 3, "N": 16, "P": 4, "complex": 1, "T": 5},
     "normalised": {"B": 4, "N": 5, "T": 6},
+    "stages": {"H": 6, "B": 3, "T": 5, "layers": 2, "backward": 1},
     "language_model": {"B": 2, "T": 3, "N": 8, "V": 50},
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
@@ -29,13 +31,14 @@ SMALL = {
 def test_every_file_is_a_suite_and_every_folder_a_group():
     assert suite_names() == sorted(SMALL)
     assert group_names() == ["language", "recurrent"]
-    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent"]
+    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent", "stages"]
     assert [suite.name for suite in suites_of("output_layer")] == ["output_layer"]
     assert [load(name).name for name in SMALL] == list(SMALL)
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_every_contestant_runs(name):
+def test_every_contestant_runs(name, monkeypatch):
+    monkeypatch.setattr(stages, "compiled", lambda function: function)  # which takes many seconds
     suite = load(name)
     assert suite.ours in [contestant.name for contestant in suite.contestants]
     for contestant in suite.contestants:
@@ -117,7 +120,7 @@ def test_mistakes(seqbench):
         2,
         "",
         "seqbench: There is no suite 'recurent' (did you mean recurrent?); there are equilibrium, gated, kronecker, "
-        "language, language_model, normalised, optimizer, output_layer, recurrent, token_stream.\n",
+        "language, language_model, normalised, optimizer, output_layer, recurrent, stages, token_stream.\n",
     )
     code, _, errors = seqbench("bench", "rounds=-1")
     assert (code, errors) == (
