@@ -60,6 +60,7 @@ def checks(make: Callable[..., Head], n_outputs: int = 12) -> dict[str, Callable
     targets = {
         "classes": torch.randint(0, n_outputs, (5,), generator=draw),
         "reals": reals_NC,
+        "densities": reals_NC,
         "bits": (reals_NC > 0).double(),
     }
 

@@ -43,6 +43,7 @@ def made_batch(inputs: Inputs, outputs: Outputs) -> Batch:
     targets = {
         "classes": torch.randint(0, outputs.size, shape, generator=draw),
         "reals": reals,
+        "densities": reals,
         "bits": (reals > 0).double(),
     }
     if inputs.n_tokens is not None:

@@ -98,7 +98,7 @@ def check_inputs_and_outputs(task: Task) -> None:
                 _check_reals(batch.inputs, inputs.n_features, 3, f"inputs {where}")
             if outputs.kind == "classes":
                 _check_ids(batch.targets, outputs.size, n_axes, f"targets {where}")
-            elif outputs.kind in ("reals", "bits"):
+            elif outputs.kind in ("reals", "densities", "bits"):
                 _check_reals(batch.targets, outputs.size, n_axes + 1, f"targets {where}")
             if outputs.kind == "bits":
                 bits = ((batch.targets >= 0) & (batch.targets <= 1)).all()

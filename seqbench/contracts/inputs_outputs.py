@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classes", "reals", "bits", "none"]
+Kind = Literal["classes", "reals", "densities", "bits", "none"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says, at each step or once a sequence: one of `size` classes, `size` real numbers, `size` bits
-    (whose targets may be probabilities of a bit, as the greys of an image are), or none."""
+    """What the network says, at each step or once a sequence: one of `size` classes, `size` real numbers, a density
+    of them, `size` bits (whose targets may be probabilities of a bit, as the greys of an image are), or none."""
 
     kind: Kind
     size: int = 0

@@ -100,7 +100,7 @@ def select(y_BTD: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def require_fit(head: Head, outputs: Outputs) -> None:
     """Raise `ValueError` for a head that does not take the task's kind of outputs."""
-    words = {"classes": "classes", "reals": "real numbers", "bits": "bits", "none": "nothing"}
+    words = {"classes": "classes", "reals": "real numbers", "densities": "densities", "bits": "bits", "none": "nothing"}
     if outputs.kind not in head.kinds:
         raise ValueError(
             f"{type(head).__name__} is a head for {' or '.join(words[kind] for kind in head.kinds)}, and this task's "

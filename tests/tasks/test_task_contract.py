@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from made_arrays import make_imdb, make_mnist, make_music
+from made_waves import make_waves
 
 from seqbench.checks import tasks as checks
 from seqbench.config.compose import composed
@@ -36,6 +37,7 @@ MADE = {  # what makes small raw files for a task
     "imdb": make_imdb,
 }
 PIECES = ["task.vocabulary_size=280"]
+SOUND = ["task.frame_size=4", "task.max_frames=5", "task.batch_size=3", "task.eval_batch_size=5"]
 SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
@@ -55,6 +57,7 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
     "text": [[*TEXT, f"task.unit={unit}", *PIECES] for unit in ("word", "character", "byte", "subword")],
     "pairs": [TRANSLATION],
+    "waveform": [SOUND, [*SOUND, "task.data_seed=3"]],
     "series": [SERIES, [*SERIES, "task.horizon=3", "task.targets=[b]"]],
 }
 REGROUPED = {
@@ -62,7 +65,7 @@ REGROUPED = {
     **dict.fromkeys(("input_output", "memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
-    **dict.fromkeys(MADE, "task.eval_batch_size=4"),
+    **dict.fromkeys([*MADE, "waveform"], "task.eval_batch_size=4"),
     **dict.fromkeys([*CORPORA, "text", "series"], "task.eval_window=7"),
     **dict.fromkeys([*PAIRS, "pairs"], "task.eval_batch_tokens=90"),
 }
@@ -104,6 +107,8 @@ def write_own(name: str, folder: Path) -> None:
     if name == "series":
         rows = [f"{day},{day % 7},{0.5 - day % 5}" for day in range(300)]
         folder.with_suffix(".csv").write_text("\n".join(["day,a,b", *rows]))
+    if name == "waveform":
+        make_waves(folder, n_recordings=12, n_samples=61)
     for split, seeded in _seeded().items():
         lines = [" ".join(row) for row in sentences(*seeded)]
         names = {"text": {f"{split}.txt": lines}, "pairs": {f"{split}.en": lines, f"{split}.de": lines}}
@@ -122,7 +127,7 @@ def made(tmp_path, monkeypatch) -> Callable[..., Task]:
 
     def make(name: str, settings: list[str]) -> Task:
         places = [f"data_dir={tmp_path / 'data'}"]
-        if name in ("text", "pairs", "series"):
+        if name in ("text", "pairs", "series", "waveform"):
             write_own(name, tmp_path / "raw")
             places.append(f"source={tmp_path / ('raw.csv' if name == 'series' else 'raw')}")
         if name in CORPORA or name in PAIRS or name in MADE:
