@@ -76,6 +76,11 @@ class MetricsFile:
         self._n_rows += 1
         self._n_bytes += len(line)
 
+    def last(self, key: str) -> Any:
+        """Of the latest row that has it."""
+        rows = (json.loads(line) for line in reversed(self._content().splitlines()))
+        return next((row[key] for row in rows if key in row), None)
+
     def sync(self) -> Saved:
         """On disk, before the checkpoint that relies on it and is to hold what this returns."""
         if self.path.exists():

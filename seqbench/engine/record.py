@@ -57,6 +57,7 @@ def make_record(config: Config, run: Run, metrics: dict[str, dict[str, float]], 
         "versions": {**versions(), **versions_of(config.plugins)},
         **commit(),
         "task_version": run.task.version,
+        "train_loss": run.log.file.last("train"),
         "curve": {"steps": state.history_steps, run.task.selection: state.history},
     }
 

@@ -58,6 +58,7 @@ class Record:
     task_version: dict
     evaluations: dict = field(default_factory=dict)  # as evaluations.py has them
     analyses: dict = field(default_factory=dict)  # as analyses.py has them
+    train_loss: float | None = None  # a target's, over the steps after the last evaluation but one; None in old records
     curve: dict = field(default_factory=dict)  # "steps", and the selection metric on valid at each; {} in old records
 
     def model(self) -> str:
@@ -73,6 +74,7 @@ class Record:
             "wall_seconds": self.wall_seconds,
             "tokens_per_second": self.tokens_per_second,
             "peak_memory_mib": self.peak_memory_mib,
+            "train_loss": self.train_loss,
         }
         numbers |= {f"parameters.{name}": count for name, count in self.parameters.items()}
         for split, metrics in self.metrics.items():
@@ -102,7 +104,7 @@ TYPES: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field
     **dict.fromkeys(("seed", "steps", "n_processes", "n_threads"), (int,)),
     "selected_step": (int, _NULL),
     "wall_seconds": (int, float),
-    **dict.fromkeys(("epochs", "tokens_per_second", "peak_memory_mib"), (int, float, _NULL)),
+    **dict.fromkeys(("epochs", "tokens_per_second", "peak_memory_mib", "train_loss"), (int, float, _NULL)),
     "deterministic": (bool,),
     "dirty": (bool, _NULL),
     **dict.fromkeys(("config", "metrics", "parameters", "versions", "task_version"), (dict,)),
@@ -146,7 +148,8 @@ def fault(content: Any) -> str | None:
     """What is wrong with a record, as the end of a sentence; None if nothing is."""
     if not isinstance(content, dict):
         return "is not a JSON object"
-    missing = [entry.name for entry in fields(Record) if entry.name not in content and entry.default_factory is MISSING]
+    required = [entry.name for entry in fields(Record) if entry.default is MISSING and entry.default_factory is MISSING]
+    missing = [name for name in required if name not in content]
     if missing:
         return f"lacks {', '.join(missing)}"
     for name in _names(content):

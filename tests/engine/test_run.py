@@ -109,6 +109,9 @@ def test_the_record_says_what_was_run(seqbench, tmp_path):
     assert said["parameters"]["recurrent"] == 28
     assert said["device"].startswith(("cpu: ", "cuda: ")) and said["peak_memory_mib"] > 50
     assert said["versions"]["torch"] and said["task_version"]["name"] == "copy"
+    (path,) = tmp_path.glob("outputs/*/metrics.jsonl")
+    evaluations = [row for row in map(json.loads, path.read_text().splitlines()) if "valid" in row]
+    assert said["train_loss"] == evaluations[-1]["train"] != evaluations[0]["train"]
     assert said["metrics"]["baseline"]["nll"] == pytest.approx(10 * 2.0794415416798357 / 30)
 
 
