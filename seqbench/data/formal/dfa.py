@@ -66,14 +66,8 @@ def explored(alphabet: str, start: int, move: Callable[[int, int], int], accepts
     return DFA(alphabet, tuple(moves), frozenset(numbers[state] for state in order if accepts(state)))
 
 
-def reachable(dfa: DFA) -> DFA:
-    """Without the states that no word reaches."""
-    return explored(dfa.alphabet, dfa.start, lambda q, a: dfa.moves[q][a], lambda q: q in dfa.accepting)
-
-
 def minimal(dfa: DFA) -> DFA:
     """The smallest automaton of the same language, its states numbered breadth first: equal for equal languages."""
-    dfa = reachable(dfa)
     classes = [int(state in dfa.accepting) for state in range(dfa.n_states)]
     while True:
         signatures = [(classes[q], *(classes[after] for after in dfa.moves[q])) for q in range(dfa.n_states)]
