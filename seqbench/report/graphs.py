@@ -12,6 +12,7 @@ from seqbench.report.svg import deterministic_pyplot, write_svg
 Found = dict[str, list[tuple[str, dict[str, Any]]]]  # analysis -> (title, graph)
 MOST_STATES = 12  # of a graph that is drawn: more cannot be read
 _RADIUS = 0.16  # of a state
+_BEND = 0.2  # of an arrow, in parts of its length
 
 
 def graphs_of(runs_by_row: dict[str, list[Record]]) -> Found:
@@ -80,7 +81,6 @@ def _edge(axes: Any, start: tuple[float, float], end: tuple[float, float], label
     distance = math.dist(start, end)
     along = ((end[0] - start[0]) / distance, (end[1] - start[1]) / distance)
     left = (-along[1], along[0])
-    bend = 0.2 * distance
     tail, tip = (
         (
             place[0] + sign * 0.9 * _RADIUS * along[0] + 0.4 * _RADIUS * left[0],
@@ -88,12 +88,10 @@ def _edge(axes: Any, start: tuple[float, float], end: tuple[float, float], label
         )
         for place, sign in ((start, 1), (end, -1))
     )
-    _arrow(axes, tail, tip, -0.2)
-    middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
-    lift = 0.5 * bend + 0.9 * _RADIUS
-    axes.text(
-        middle[0] + lift * left[0], middle[1] + lift * left[1], label, ha="center", va="center", fontsize=8, color="C3"
-    )
+    _arrow(axes, tail, tip, -_BEND)
+    part, lift = 0.36, 0.46 * _BEND * distance + 0.85 * _RADIUS  # nearer its tail, apart from other ways' labels
+    x, y = (start[i] + part * distance * along[i] + lift * left[i] for i in range(2))
+    axes.text(x, y, label, ha="center", va="center", fontsize=8, color="C3")
 
 
 def _loop(axes: Any, place: tuple[float, float], label: str) -> None:
@@ -101,7 +99,7 @@ def _loop(axes: Any, place: tuple[float, float], label: str) -> None:
     distance = math.hypot(*place)
     out = math.pi / 2 if distance == 0 else math.atan2(place[1], place[0])
     if abs(math.cos(out) + 1) < 1e-6:  # where the start's arrow comes in
-        out = math.pi / 2
+        out = 0.7 * math.pi
     tail, tip = (
         (place[0] + _RADIUS * math.cos(out + turn), place[1] + _RADIUS * math.sin(out + turn)) for turn in (0.5, -0.5)
     )
