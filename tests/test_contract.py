@@ -47,6 +47,7 @@ from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
 from seqbench.models.unitary.scornn import SCORNN
 from seqbench.models.wrappers.bidirectional import Bidirectional
+from seqbench.models.wrappers.state_regularized import StateRegularized
 
 D = 6
 NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output", "recurrent")}
@@ -96,6 +97,13 @@ MODELS = {
     "mlp": lambda: MLP(D, [7, 5], "tanh"),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
+    "state_regularized": lambda: StateRegularized(D, functools.partial(GRU, hidden_size=8), 5, init_range=1.0),
+    "state_regularized-lstm": lambda: StateRegularized(
+        D, functools.partial(LSTM, hidden_size=8), 5, init_range=1.0, peepholes=True
+    ),
+    "state_regularized-u": lambda: StateRegularized(
+        D, functools.partial(LSTM, hidden_size=8), 5, 2.0, init_range=1.0, reads="u"
+    ),
     "tcn": lambda: TCN(D, [8, 8, 5], kernel=3),
     "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
     "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, pre_norm=True, dropout=0.0, init_std=0.3),

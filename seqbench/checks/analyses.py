@@ -27,6 +27,13 @@ def check_what_it_finds(analysis: Analysis, subject: Subject) -> None:
             json.dumps(asdict(figure), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise AssertionError(f"the figure {name} cannot be kept in a record: {error}") from error
+    for name, graph in outcome.graphs.items():
+        ends = [
+            graph.start,
+            *graph.accepting,
+            *(state for before, after, _ in graph.edges for state in (before, after)),
+        ]
+        assert all(state in range(graph.n_states) for state in ends), f"the graph {name} names a state that it has not"
     for name, text in outcome.texts.items():
         assert isinstance(text, str), f"the text {name} is no text: {text!r}"
 

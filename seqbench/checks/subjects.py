@@ -1,5 +1,5 @@
 """Small tasks with untrained learners, on which evaluations and analyses are checked: a text, sentences with their
-translations, and sequences that a network has made.
+translations, sequences that a network has made, and words of a regular language.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.other.spectral_rnn import SpectralRNN
+from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.tasks.formal.tomita import Tomita
 from seqbench.tasks.synthetic.input_output import InputOutput
 
 N_TYPES = 9
@@ -148,7 +150,14 @@ def input_output() -> Made:
     return _trained(task, SpectralRNN(task.inputs, task.outputs, hidden_size=3))
 
 
-SUBJECTS = (words, sentences, input_output)
+def regular() -> Made:
+    """Words over 0 and 1, and a GRU in float64 that says whether they belong to a language."""
+    task = Tomita(grammar=4, batch_size=100, eval_batch_size=200, curriculum=0, data_seed=0)
+    torch.manual_seed(0)
+    return _trained(task, Network(LearnedEmbedding(3, 5, None), GRU(5, 6), Softmax(6, 2), pool="last").double())
+
+
+SUBJECTS = (words, sentences, input_output, regular)
 
 
 def suited(attempt: Callable[[Made], object], subjects: Iterable[Callable[[], Made]]) -> Made:

@@ -51,7 +51,7 @@ def analyze(arguments: list[str]) -> None:
     for text_name, text in texts.items():
         write_whole(folder / f"{name}.{text_name}.txt", text)
     _keep(name, entry, folder, places.runs)
-    shown = {key: value for key, value in entry.items() if key != "figures"}
+    shown = {key: value for key, value in entry.items() if key not in ("figures", "graphs")}
     print(json.dumps({"run_id": folder.name, "analysis": name, **shown}, indent=2))
 
 
@@ -79,6 +79,8 @@ def _found(config: Config, folder: Path) -> tuple[Found, dict[str, str]]:
     settings = {key: value for key, value in config.analysis.items() if key != "_target_"}
     figures = {name: asdict(figure) for name, figure in outcome.figures.items()}
     entry: Found = {"settings": settings, "step": step, "numbers": outcome.numbers, "figures": figures}
+    if outcome.graphs:
+        entry["graphs"] = {name: asdict(graph) for name, graph in outcome.graphs.items()}
     if plugins := checksums_of(config.analysis):
         entry["plugins"] = plugins
     return entry, outcome.texts

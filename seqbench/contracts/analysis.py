@@ -40,12 +40,24 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """States 0, 1, ..., n_states - 1 and the edges (state, state, label) between them, to be drawn as an automaton:
+    accepting states have two circles."""
+
+    n_states: int
+    start: int
+    accepting: list[int]
+    edges: list[tuple[int, int, str]]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What an analysis has to tell: `numbers`, of which a table may show any, `figures` by name, and `texts` by a
-    file's name, which are written into the run's folder."""
+    """What an analysis has to tell: `numbers`, of which a table may show any, `figures` and `graphs` by name, and
+    `texts` by a file's name, which are written into the run's folder."""
 
     numbers: dict[str, float]
     figures: dict[str, Figure] = field(default_factory=dict)
+    graphs: dict[str, Graph] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
 
 

@@ -21,3 +21,18 @@ def philox(seed: int, stream: int, counter: int | Sequence[int] = 0) -> np.rando
     """The bits of a seed's stream from a count on."""
     # as an array of 64-bit words: a list with a seed of 2^63 or more would become float64, and one seed another
     return np.random.Philox(key=np.array([seed, stream], np.uint64), counter=counter)
+
+
+class Draws:
+    """Whole numbers drawn one after another from the bits of a seed's stream, equally likely."""
+
+    def __init__(self, seed: int, stream: int):
+        self._bits = philox(seed, stream)
+
+    def below(self, bound: int) -> int:
+        """One of 0, ..., bound - 1. With 64 bits more than the bound has, the remainder favours none. Raises
+        `ValueError` where there is none to draw."""
+        if bound < 1:
+            raise ValueError("there is nothing to draw from")
+        n_words = bound.bit_length() // 64 + 2
+        return int.from_bytes(self._bits.random_raw(n_words).astype("<u8").tobytes(), "little") % bound

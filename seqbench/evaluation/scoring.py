@@ -60,6 +60,23 @@ def score_labels(learner: Learner, batches: Iterable[Batch]) -> Sums:
 
 
 @torch.no_grad()
+def score_by_label(learner: Learner, batches: Iterable[Batch], n_labels: int) -> Sums:
+    """`nll`, and for each label c `error_of_<c>`, the number of wrong guesses of the sequences that have it."""
+    assert isinstance(learner, Network)
+    nll, n_sequences = 0.0, 0
+    wrong, counts = torch.zeros(n_labels, dtype=torch.long), torch.zeros(n_labels, dtype=torch.long)
+    for batch in batches:
+        z_BC, _, _ = learner.outputs(batch)
+        nll += learner.head.losses(z_BC, batch.targets).sum().double()
+        missed_B = learner.head.log_probs(z_BC).argmax(-1) != batch.targets
+        wrong += batch.targets[missed_B].bincount(minlength=n_labels).cpu()
+        counts += batch.targets.bincount(minlength=n_labels).cpu()
+        n_sequences += batch.size
+    errors = {f"error_of_{c}": (float(wrong[c]), int(counts[c])) for c in range(n_labels)}
+    return {"nll": (float(nll), n_sequences), **errors}
+
+
+@torch.no_grad()
 def score_sequences(learner: Learner, batches: Iterable[Batch]) -> Sums:
     """`nll` over all scored steps, and `nll_per_sequence`, over sequences, of each one's mean over its steps."""
     assert isinstance(learner, Network)

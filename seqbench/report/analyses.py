@@ -1,7 +1,8 @@
 """What `seqbench analyze` found of a run: name -> a list, one entry for each settings.
 
 An entry holds "settings", the "step" of the weights, "numbers", and "figures": name -> the labels "x" and "y", the
-logarithmic axes "log", and "lines": label -> points (x, y); of a plugin's analysis also "plugins", its checksum.
+logarithmic axes "log", and "lines": label -> points (x, y); where it found automata also "graphs": name -> "n_states",
+"start", "accepting" and "edges", each (state, state, label); of a plugin's analysis also "plugins", its checksum.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ def analyses_fault(analyses: Mapping[str, Any]) -> str | None:
 def _is_entry(entry: Any) -> bool:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), dict) for key in ("settings", "numbers")):
         return False
-    figures = entry.get("figures", {})
-    return isinstance(figures, dict) and all(map(_is_figure, figures.values())) and _are_numbers(entry["numbers"])
+    figures, graphs = entry.get("figures", {}), entry.get("graphs", {})
+    if not isinstance(figures, dict) or not isinstance(graphs, dict):
+        return False
+    drawn = all(map(_is_figure, figures.values())) and all(map(_is_graph, graphs.values()))
+    return drawn and _are_numbers(entry["numbers"])
 
 
 def _are_numbers(numbers: dict[str, Any]) -> bool:
@@ -51,6 +55,27 @@ def _is_figure(figure: Any) -> bool:
     if not all(isinstance(figure.get(axis), str) for axis in ("x", "y")) or not isinstance(figure.get("log"), list):
         return False
     return all(isinstance(points, list) and all(map(_is_point, points)) for points in figure["lines"].values())
+
+
+def _is_graph(graph: Any) -> bool:
+    if not isinstance(graph, dict) or type(graph.get("n_states")) is not int:
+        return False
+    states = range(graph["n_states"])
+    if graph.get("start") not in states or not isinstance(graph.get("accepting"), list):
+        return False
+    edges = graph.get("edges")
+    return (
+        all(state in states for state in graph["accepting"])
+        and isinstance(edges, list)
+        and all(
+            isinstance(edge, list)
+            and len(edge) == 3
+            and edge[0] in states
+            and edge[1] in states
+            and type(edge[2]) is str
+            for edge in edges
+        )
+    )
 
 
 def _is_point(point: Any) -> bool:

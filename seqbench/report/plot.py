@@ -10,6 +10,7 @@ from seqbench.errors import UserError, did_you_mean
 from seqbench.report.curves import Panel, panels_of, spans_a_decade
 from seqbench.report.declaration import Row, Table, read_declaration
 from seqbench.report.figures import draw_panels, figures_of
+from seqbench.report.graphs import draw_graphs, graphs_of
 from seqbench.report.ledger import read_ledger
 from seqbench.report.record import FINISHED, Record
 from seqbench.report.selection import Compose, runs_of
@@ -28,8 +29,9 @@ def build_plots(
     x: str = "steps",
     required: bool = True,
 ) -> list[Path]:
-    """Write `<table>.svg`, the learning curves, and `<table>.<analysis>.svg`, what an analysis drew of the runs, for
-    the tables `names` (None: all that have any) and return the paths. Over tokens or hours the curves are
+    """Write `<table>.svg`, the learning curves, `<table>.<analysis>.svg`, what an analysis drew of the runs, and
+    `<table>.<analysis>.graphs.svg`, the automata that it found, for the tables `names` (None: all that have any) and
+    return the paths. Over tokens or hours the curves are
     `<table>.<x>.svg`.
 
     One colour a row: the mean over seeds in a band from the lowest to the highest. The published number is a dotted
@@ -48,7 +50,8 @@ def build_plots(
     for name in names or tables:
         runs_by_row = _runs_by_row(tables[name], records, compose)
         panels = panels_of(runs_by_row, x)
-        figures = figures_of({row.heading(): runs for row, runs in runs_by_row})
+        by_heading = {row.heading(): runs for row, runs in runs_by_row}
+        figures, graphs = figures_of(by_heading), graphs_of(by_heading)
         if names and required and not panels and not figures:
             raise UserError(f"No finished run of the table {name} has a learning curve.")
         output.mkdir(parents=True, exist_ok=True)
@@ -58,6 +61,9 @@ def build_plots(
         for analysis, drawn in figures.items() if x == "steps" else ():
             paths.append(output / f"{name}.{analysis}.svg")
             draw_panels(f"{tables[name].title}: {analysis.replace('_', ' ')}", drawn, paths[-1])
+        for analysis, found in graphs.items() if x == "steps" else ():
+            paths.append(output / f"{name}.{analysis}.graphs.svg")
+            draw_graphs(f"{tables[name].title}: {analysis.replace('_', ' ')}", found, paths[-1])
     return paths
 
 

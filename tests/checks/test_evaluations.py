@@ -16,7 +16,10 @@ from seqbench.engine.assemble import instantiate
 from seqbench.errors import ConfigError, UserError
 from seqbench.evaluation.scoring import score
 
-FEW = {"loss_modelling": ["analysis.n_points=2", "analysis.n_rows=20"]}
+FEW = {
+    "automaton": ["analysis.n_lengths=3", "analysis.n_words=6"],
+    "loss_modelling": ["analysis.n_points=2", "analysis.n_rows=20"],
+}
 
 
 @pytest.mark.parametrize("name", options("evaluation"))

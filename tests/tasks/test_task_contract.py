@@ -39,6 +39,8 @@ MADE = {  # what makes small raw files for a task
 PIECES = ["task.vocabulary_size=280"]
 SOUND = ["task.frame_size=4", "task.max_frames=5", "task.batch_size=3", "task.eval_batch_size=5"]
 SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
+FORMAL = ["task.batch_size=30", "task.eval_batch_size=50"]
+SMALL_FORMAL = [*SMALL_SETS, "task.eval_batch_size=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
@@ -52,6 +54,9 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "mnist_poisson": [IMAGES, [*IMAGES, "task.layout=rows"]],
     "smnist": [IMAGES, [*IMAGES, "task.valid_size=0"], [*IMAGES, "task.valid_from=last", "task.data_seed=3"]],
     "pmnist": [IMAGES, [*IMAGES, "task.permutation=with_replacement"]],
+    "tomita": [[*FORMAL, "task.grammar=1"], [*FORMAL, "task.grammar=2", "task.curriculum=0", "task.data_seed=3"]],
+    "balanced_parentheses": [SMALL_FORMAL, [*SMALL_FORMAL, "task.negatives=swapped", "task.data_seed=3"]],
+    "palindrome": [SMALL_FORMAL, [*SMALL_FORMAL, "task.curriculum=1", "task.n_letters=3"]],
     "music": [MUSIC, [*MUSIC, "task.data_seed=3"]],
     "imdb": [REVIEWS, [*REVIEWS, "task.vocabulary_size=5", "task.keep=last"], [*REVIEWS, "task.tokens=bytes"]],
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
@@ -63,6 +68,7 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
 REGROUPED = {
     "delayed_xor": "task.eval_batch_size=4",
     **dict.fromkeys(("input_output", "memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
+    **dict.fromkeys(("tomita", "balanced_parentheses", "palindrome"), "task.eval_batch_size=4"),
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
     **dict.fromkeys([*MADE, "waveform"], "task.eval_batch_size=4"),
