@@ -40,6 +40,8 @@ SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
+    "denoise": [COPY, [*COPY, "task.n_digits=3"]],
+    "parenthesis": [ADDING, [*ADDING, "task.max_count=2"]],
     "input_output": [[*SMALL_SETS, "task.eval_batch_size=10"]],
     "adding": [ADDING, *([*ADDING, f"task.variant={variant}"] for variant in ("scornn", "tcn"))],
     **{name: [TEXT, [*TEXT, "task.variable_bptt=true", "task.data_seed=3"]] for name in CORPORA},
@@ -60,6 +62,8 @@ REGROUPED = {
     "input_output": "task.eval_batch_size=4",
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
+    "denoise": "task.eval_batch_size=4",
+    "parenthesis": "task.eval_batch_size=4",
     **dict.fromkeys(MADE, "task.eval_batch_size=4"),
     **dict.fromkeys([*CORPORA, "text", "series"], "task.eval_window=7"),
     **dict.fromkeys([*PAIRS, "pairs"], "task.eval_batch_tokens=90"),
@@ -145,7 +149,9 @@ def test_a_task_keeps_the_contract(name, settings, made):
     checks.check_task(lambda: made(name, settings), lambda: made(name, [*settings, REGROUPED[name]]))
 
 
-@pytest.mark.parametrize(("name", "settings"), [("copy", COPY), ("adding", ADDING)])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("copy", COPY), ("adding", ADDING), ("denoise", COPY), ("parenthesis", ADDING)]
+)
 def test_a_task_of_fresh_data_keeps_the_contract(name, settings, made):
     checks.check_task(lambda: made(name, [*settings, "task.fresh=true"]), fresh=True)
 
