@@ -6,8 +6,8 @@ Mucllari, Zadorozhnyy, Pospisil, Nguyen, Ye, arXiv 2208.06496; the task is that 
     input     0 0 a 0 a 0 ... a 0  M  0*K         target    0*(T+K)  a*K         scored: all
 
 Two things are as the authors' code has them. Places are drawn with replacement, so that of two digits at one place the
-later is seen alone, and yet both are asked for: at K = 10 so it is in 35 % of the sequences of T = 100, in 20 % of those
-of T = 200. And the marker, whose one-hot vector of 10 numbers would need an eleventh, is the vector of zeros.
+later is seen alone, and yet both are asked for: at K = 10 in 35 % of the sequences of T = 100, in 20 % of those of
+T = 200. And the marker, whose one-hot vector of 10 numbers would need an eleventh, is the vector of zeros.
 
 A model without memory reaches K ln 9 / (T + 2K) nats a target: 0.183 at T = 100, 0.0999 at T = 200. For the digits that
 are not seen no model comes below 0.023 and 0.0070 (by simulation, in tests/tasks/test_denoise.py).
