@@ -209,6 +209,22 @@ def test_a_check_notices_its_fault(fault, check):
         check(Broken(fault).double(), X_BTD)
 
 
+def test_a_count_of_steps_that_is_not_saved_is_noticed():
+    class Counting(Broken):
+        def __init__(self, persistent):
+            super().__init__(None)
+            self.register_buffer("n_steps", torch.tensor(0), persistent=persistent)
+
+        def after_step(self, peers):
+            self.n_steps += 1
+            if self.n_steps % 2 == 0:
+                self.gain.data *= 2
+
+    check_saving(lambda: Counting(True).double(), X_BTD)
+    with pytest.raises(AssertionError, match="not all is saved"):
+        check_saving(lambda: Counting(False).double(), X_BTD)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_autocast(name):
     """What autocast costs is measured by what rounding the weights and the input to bfloat16, once, changes in float64.
