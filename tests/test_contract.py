@@ -45,6 +45,7 @@ from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
+from seqbench.models.unitary.nc_gru import NCGRU
 from seqbench.models.unitary.scornn import SCORNN
 from seqbench.models.wrappers.bidirectional import Bidirectional
 from seqbench.models.wrappers.state_regularized import StateRegularized
@@ -92,6 +93,10 @@ MODELS = {
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),
     "kru_lstm": lambda: KRULSTM(D, 12, [2, 3, 2]),
+    "nc_gru": lambda: NCGRU(D, hidden_size=8, n_negative=3),
+    "nc_gru-two": lambda: NCGRU(D, 8, n_negative=3, reset="after", orthogonal_reset=True),
+    "nc_gru-exact": lambda: NCGRU(D, 9, n_negative=3, inverse="exact", reset="after", init="uniform"),
+    "nc_gru-authors": lambda: NCGRU(D, 8, n_negative=3, inverse="authors", authors_lr=1e-3),
     "rnn": lambda: RNN(D, hidden_size=8, n_layers=2),
     "lenet": lambda: LeNet(D, [3, 4], kernel=1, sizes=[5], image=[2, 3]),
     "mlp": lambda: MLP(D, [7, 5], "tanh"),
@@ -210,6 +215,22 @@ def test_a_check_notices_its_fault(fault, check):
     check(Broken(None).double(), X_BTD)
     with pytest.raises(AssertionError):
         check(Broken(fault).double(), X_BTD)
+
+
+def test_a_count_of_steps_that_is_not_saved_is_noticed():
+    class Counting(Broken):
+        def __init__(self, persistent):
+            super().__init__(None)
+            self.register_buffer("n_steps", torch.tensor(0), persistent=persistent)
+
+        def after_step(self, peers):
+            self.n_steps += 1
+            if self.n_steps % 2 == 0:
+                self.gain.data *= 2
+
+    check_saving(lambda: Counting(True).double(), X_BTD)
+    with pytest.raises(AssertionError, match="not all is saved"):
+        check_saving(lambda: Counting(False).double(), X_BTD)
 
 
 @pytest.mark.parametrize("name", MODELS)

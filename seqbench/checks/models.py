@@ -20,6 +20,7 @@ from seqbench.checks.closeness import require_close, require_same_state, tensors
 from seqbench.checks.parameters import check_diagnostics_of, check_gradients_of, check_groups_of, check_saving_of
 from seqbench.contracts.backbone import Backbone
 from seqbench.contracts.fixed_point import FixedPoint
+from seqbench.contracts.peers import Alone
 from seqbench.contracts.pytree import tree_map
 
 BATCH, TIME = 3, 7
@@ -107,8 +108,26 @@ def check_ids(model: Backbone, d_input: int) -> None:
 
 
 def check_saving(make: Callable[[], Backbone], x_BTD: Tensor) -> None:
-    """A second model that loads the first one's weights computes the same, bit for bit."""
-    check_saving_of(make(), make(), lambda model: model(x_BTD)[0])
+    """A second model that loads what the first one saves after a step computes the same, bit for bit, and so it does
+    after the next step."""
+    model, other = make(), make()
+    _step(model, x_BTD)
+    check_saving_of(model, other, lambda one: one(x_BTD)[0])
+    for one in (model, other):
+        _step(one, x_BTD)
+    assert torch.equal(other(x_BTD)[0], model(x_BTD)[0]), "the step after loading is another: not all is saved"
+
+
+def _step(model: Backbone, x_BTD: Tensor) -> None:
+    """One step of plain gradient descent, as a run makes it."""
+    model.zero_grad()
+    y_BTD, _, aux = model(x_BTD)
+    (y_BTD.square().mean() + (0 if aux is None else aux)).backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(0.01 * parameter.grad)
+    model.after_step(Alone())
 
 
 def check_groups(model: Backbone) -> None:

@@ -20,7 +20,7 @@ from seqbench.report.evaluations import Found, listed
 FINISHED = "finished"
 DATA_SPLITS = ("train", "valid", "test")
 SPLITS = (*DATA_SPLITS, "baseline")
-COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib")
+COUNTS = ("steps", "selected_step", "epochs", "wall_seconds", "tokens_per_second", "peak_memory_mib", "train_loss")
 LARGEST = 2**64  # of integers: a seed of data fits below
 _NULL = type(None)
 

@@ -151,6 +151,10 @@ def test_kills_of_a_run_with_statistics_of_batches(tmp_path):
     compare([*arguments, "model=bn_lstm", "model.norm.n_steps=30", "model.norm.n_batches=2"], tmp_path, times=1)
 
 
+def test_kills_of_a_run_with_a_continued_inverse(tmp_path):
+    compare([*TINY, "model=nc_gru", "model.refresh_every=7"], tmp_path, times=2)
+
+
 def test_kills_of_a_hebbian_softmax(tmp_path):
     compare([*TINY, "head=hebbian", "head.target_chunk=7"], tmp_path, times=2)
 

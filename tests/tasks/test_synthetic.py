@@ -10,7 +10,9 @@ from seqbench.tasks.synthetic import counted
 from seqbench.tasks.synthetic.adding import Adding
 from seqbench.tasks.synthetic.copy import Copy
 from seqbench.tasks.synthetic.delayed_xor import DelayedXOR
+from seqbench.tasks.synthetic.denoise import Denoise
 from seqbench.tasks.synthetic.memorization import Memorization, MemorizationOfSymbols
+from seqbench.tasks.synthetic.parenthesis import Parenthesis
 
 K, DELAY = 10, 30
 LAYOUT = {  # zeros after the symbols, then the rest of the input
@@ -95,8 +97,10 @@ HUGE = 100_000_000
         functools.partial(Copy, 10, eval_batch_size=HUGE, valid_size=HUGE),
         functools.partial(Adding, HUGE),
         functools.partial(DelayedXOR, 5, length=HUGE),
+        functools.partial(Denoise, HUGE),
+        functools.partial(Parenthesis, HUGE),
     ],
-    ids=["n_copied", "delay", "batch_size", "eval_batch_size", "adding", "delayed_xor"],
+    ids=["n_copied", "delay", "batch_size", "eval_batch_size", "adding", "delayed_xor", "denoise", "parenthesis"],
 )
 def test_a_batch_that_cannot_fit_is_refused_before_it_is_made(make, monkeypatch):
     monkeypatch.setattr(counted, "memory", lambda: 2**34, raising=False)

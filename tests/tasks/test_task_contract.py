@@ -44,6 +44,8 @@ SMALL_FORMAL = [*SMALL_SETS, "task.eval_batch_size=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
     "delayed_xor": [[*SMALL_SETS, "task.delay=3", "task.length=9", "task.eval_batch_size=10"]],
+    "denoise": [COPY, [*COPY, "task.n_digits=3"]],
+    "parenthesis": [ADDING, [*ADDING, "task.max_count=2"]],
     "input_output": [[*SMALL_SETS, "task.eval_batch_size=10"]],
     "memorization": [[*SMALL_SETS, "task.fresh=false", "task.eval_batch_size=10"]],
     "memorization_of_symbols": [[*SMALL_SETS, "task.fresh=false", "task.eval_batch_size=10"]],
@@ -66,11 +68,11 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "series": [SERIES, [*SERIES, "task.horizon=3", "task.targets=[b]"]],
 }
 REGROUPED = {
-    "delayed_xor": "task.eval_batch_size=4",
-    **dict.fromkeys(("input_output", "memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
+    **dict.fromkeys(
+        ("copy", "adding", "delayed_xor", "input_output", "denoise", "parenthesis"), "task.eval_batch_size=4"
+    ),
+    **dict.fromkeys(("memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
     **dict.fromkeys(("tomita", "balanced_parentheses", "palindrome"), "task.eval_batch_size=4"),
-    "copy": "task.eval_batch_size=4",
-    "adding": "task.eval_batch_size=4",
     **dict.fromkeys([*MADE, "waveform"], "task.eval_batch_size=4"),
     **dict.fromkeys([*CORPORA, "text", "series"], "task.eval_window=7"),
     **dict.fromkeys([*PAIRS, "pairs"], "task.eval_batch_tokens=90"),
@@ -158,7 +160,9 @@ def test_a_task_keeps_the_contract(name, settings, made):
     checks.check_task(lambda: made(name, settings), lambda: made(name, [*settings, REGROUPED[name]]))
 
 
-@pytest.mark.parametrize(("name", "settings"), [("copy", COPY), ("adding", ADDING)])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("copy", COPY), ("adding", ADDING), ("denoise", COPY), ("parenthesis", ADDING)]
+)
 def test_a_task_of_fresh_data_keeps_the_contract(name, settings, made):
     checks.check_task(lambda: made(name, [*settings, "task.fresh=true"]), fresh=True)
 
