@@ -22,6 +22,7 @@ SMALL = {
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
     "equilibrium": {"B": 3, "N": 8, "T": 5},
+    "unitary": {"B": 3, "N": 8, "T": 5},
     "optimizer": {"encoder": 1, "decoder": 1, "lstm": 1, "D": 8, "V": 20},
 }
 
@@ -29,7 +30,7 @@ SMALL = {
 def test_every_file_is_a_suite_and_every_folder_a_group():
     assert suite_names() == sorted(SMALL)
     assert group_names() == ["language", "recurrent"]
-    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent"]
+    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent", "unitary"]
     assert [suite.name for suite in suites_of("output_layer")] == ["output_layer"]
     assert [load(name).name for name in SMALL] == list(SMALL)
 

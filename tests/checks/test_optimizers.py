@@ -22,6 +22,7 @@ OPTIMIZERS = {  # settings beside the YAML's
     "rmsprop": [],
     "rmsprop_tf": [],
     "sgd": [],
+    "stiefel": ["optimizer.rms_decay=0.9", "optimizer.unitary_every=4"],
 }
 
 
