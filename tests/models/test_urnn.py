@@ -10,7 +10,7 @@ from seqbench.models.cells.time_loop import native
 from seqbench.models.unitary.urnn import URNN
 
 needs_compiler = pytest.mark.skipif(native.library() is None, reason="no compiler here")
-SIZES = [1, 2, 4, 7, 8, 12, 16, 32, 64]
+SIZES = [1, 2, 7, 8, 12, 16, 32, 64]
 
 
 def made(n: int, dtype: torch.dtype = torch.float64, **settings) -> URNN:
@@ -84,7 +84,7 @@ def gradients(model: URNN, rows: int, dtype: torch.dtype) -> list[Tensor]:
 
 @needs_compiler
 @pytest.mark.parametrize("rows", [1, 17, 32])
-@pytest.mark.parametrize("n", [size for size in SIZES if size & (size - 1) == 0])
+@pytest.mark.parametrize("n", [2, 4, 8, 16, 32, 64])  # one number's reflection is a sign, whose v has no gradient
 def test_compiled_transforms_equal_the_dense_matrix(n, rows):
     """With all gradients. They come to some tens, and each is a sum of some hundred terms along six steps: 1e-12 in
     float64, where rounding is 1e-16. In float32 it is 6e-8."""
@@ -109,27 +109,26 @@ def test_gradcheck(form, backend):
 
 
 @needs_compiler
-def test_a_thousand_steps_are_as_exact_as_the_dense_matrix():
-    """Over 1,000 steps every float32 version is off; equally good ways to round differ by chance, but a norm over
-    hundreds of errors not by a factor of four."""
+def test_a_thousand_steps_are_as_exact_as_torchs_transforms():
+    """Over 1,000 steps every float32 version is off, by 1e-5 to 1e-4; equally good ways to round differ by chance, but
+    a norm over hundreds of errors not by a factor of three."""
 
-    def run(dtype: torch.dtype, **settings) -> list[Tensor]:
-        model = made(64, dtype, **settings)
+    def run(dtype: torch.dtype, form: str, backend: str) -> list[Tensor]:
+        model = made(64, dtype, form=form, backend=backend)
         x = torch.randn(4, 1000, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
-        return [model(x)[0], *torch.autograd.grad(model(x)[0].square().mean(), list(model.parameters()))]
+        y, _, _ = model(x)
+        return [y.detach(), *torch.autograd.grad(y.square().mean(), list(model.parameters()))]
 
-    exact = run(torch.float64, form="dense", backend="reference")
-    ours = run(torch.float32, form="fft", backend="native")
-    theirs = run(torch.float32, form="dense", backend="reference")
-    for own, other, right in zip(ours, theirs, exact, strict=True):
-        size = right.norm()
-        assert (own - right).norm() / size < max(4 * (other - right).norm() / size, torch.tensor(1e-5))
+    exact = run(torch.float64, "dense", "native")
+    found = [run(torch.float32, "fft", backend) for backend in ("native", "reference")]
+    for own, other, right in zip(*found, exact, strict=True):
+        assert (own - right).norm() < max(3 * (other - right).norm(), 1e-6 * right.norm())
 
 
 def test_w_stays_unitary_in_training():
     """1,000 steps of RMSprop on a small sum; W is made of float32 numbers."""
     model = made(8, torch.float32)
-    optimizer, x = torch.optim.RMSprop(model.parameters(), lr=1e-3), torch.randn(2, 3, 3)
+    optimizer, x = torch.optim.RMSprop(model.parameters(), lr=1e-3), torch.randn(1, 2, 3)
     for _ in range(1000):
         optimizer.zero_grad()
         (model(x)[0] - 1).square().sum().backward()
