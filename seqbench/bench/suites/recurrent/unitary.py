@@ -65,9 +65,8 @@ SUITE = Suite(
         Contestant("seqbench", urnn("auto", NATIVE)),
         Contestant("seqbench, W dense", urnn("dense", NATIVE)),
         Contestant("seqbench, reference", urnn("fft", "reference")),
-        Contestant("seqbench, reference, W dense", urnn("dense", "reference")),
         Contestant("user's loop, torch.fft", peer(UserLoop, planes=2)),
     ],
-    shapes=[{"B": 20, "N": N, "T": 100} for N in (8, 16, 32, 128, 512)] + [{"B": 128, "N": 128, "T": 200}],
+    shapes=[{"B": B, "N": N, "T": T} for B, N, T in [(20, 64, 100), (20, 128, 1000), (20, 512, 100), (128, 128, 200)]],
     n_tokens=lambda B, N, T: B * (T + 20),
 )

@@ -33,7 +33,7 @@ class Fourier:
         self.width = 2 * n
         self.padded = math.ceil(self.width / 16) * 16
         self.is_compiled = n & (n - 1) == 0
-        reversed_N = _bit_reversed(n).to(order_N.device) if self.is_compiled else torch.arange(n)
+        reversed_N = (_bit_reversed(n) if self.is_compiled else torch.arange(n)).to(order_N.device)
         # what stands between the two transforms, as cpp/unitary.h has it: in bit-reversed order
         d1_N, d2_N, d3_N = self.diagonals_3N
         u1_N, u2_N = self.units_2N
