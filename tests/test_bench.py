@@ -24,6 +24,7 @@ SMALL = {
     "output_layer": {"N": 4, "D": 8, "V": 3000},
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
     "equilibrium": {"B": 3, "N": 8, "T": 5},
+    "unitary": {"B": 3, "N": 8, "T": 5},
     "optimizer": {"encoder": 1, "decoder": 1, "lstm": 1, "D": 8, "V": 20},
 }
 
@@ -31,7 +32,7 @@ SMALL = {
 def test_every_file_is_a_suite_and_every_folder_a_group():
     assert suite_names() == sorted(SMALL)
     assert group_names() == ["language", "recurrent"]
-    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent", "stages"]
+    assert [suite.name for suite in suites_of("recurrent")] == ["gated", "normalised", "recurrent", "stages", "unitary"]
     assert [suite.name for suite in suites_of("output_layer")] == ["output_layer"]
     assert [load(name).name for name in SMALL] == list(SMALL)
 
@@ -120,7 +121,7 @@ def test_mistakes(seqbench):
         2,
         "",
         "seqbench: There is no suite 'recurent' (did you mean recurrent?); there are equilibrium, gated, kronecker, "
-        "language, language_model, normalised, optimizer, output_layer, recurrent, stages, token_stream.\n",
+        "language, language_model, normalised, optimizer, output_layer, recurrent, stages, token_stream, unitary.\n",
     )
     code, _, errors = seqbench("bench", "rounds=-1")
     assert (code, errors) == (

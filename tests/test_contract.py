@@ -43,10 +43,12 @@ from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.recurrent.rnn import RNN
+from seqbench.models.unitary.full_urnn import FullURNN
 from seqbench.models.unitary.kru import KRU
 from seqbench.models.unitary.kru_lstm import KRULSTM
 from seqbench.models.unitary.nc_gru import NCGRU
 from seqbench.models.unitary.scornn import SCORNN
+from seqbench.models.unitary.urnn import URNN
 from seqbench.models.wrappers.bidirectional import Bidirectional
 from seqbench.models.wrappers.state_regularized import StateRegularized
 
@@ -77,6 +79,7 @@ MODELS = {
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
     "lstm-chrono": lambda: LSTM(D, hidden_size=8, chrono_steps=20),
     "bidirectional": lambda: Bidirectional(D, functools.partial(GRU, hidden_size=5)),
+    "full_urnn": lambda: FullURNN(D, hidden_size=7),
     "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
     "gated_cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "lstm-reference": lambda: LSTM(D, hidden_size=8, n_layers=2, backend="reference"),
@@ -113,6 +116,9 @@ MODELS = {
     "transformer-post": lambda: Transformer(D, D, 2, n_heads=3, d_inner=9, span=4, dropout=0.0, init_std=0.3),
     "transformer-pre": lambda: Transformer(D, 8, 2, 2, d_inner=9, span=3, pre_norm=True, dropout=0.0, init_std=0.3),
     "transformer-no-norm": lambda: Transformer(D, D, 2, 3, d_inner=9, span=4, norm=NoNorm, dropout=0.0, init_std=0.3),
+    "urnn": lambda: URNN(D, hidden_size=16, form="fft"),
+    "urnn-dense": lambda: URNN(D, hidden_size=7, init="paper", conjugated=True),
+    "urnn-reference": lambda: URNN(D, hidden_size=16, form="fft", backend="reference"),
     "weight_tied_transformer": lambda: led_by_input(WeightTiedTransformer(D, n_layers=3, **TRANSFORMER)),
     "trellisnet": lambda: TrellisNet(D, n_layers=3, dilation=2, **TRELLIS),
     "deq_transformer": lambda: led_by_input(DEQTransformer(D, **TRANSFORMER, equilibrium=exactly())),

@@ -109,10 +109,12 @@ class TorchRecurrence(nn.Module):
         return self.layer(x_BTD)[0]
 
 
-def peer(make: Callable[[int], nn.Module]) -> Callable[..., Step]:
+def peer(make: Callable[[int], nn.Module], planes: int = 1) -> Callable[..., Step]:
+    """`make` builds the layer of N units, which gives `planes` * N numbers a step."""
+
     def build(B: int, N: int, T: int) -> Step:
         data = batch(B, T)
-        network = nn.Sequential(make(N), nn.Linear(N, N_CLASSES)).to(device())
+        network = nn.Sequential(make(N), nn.Linear(planes * N, N_CLASSES)).to(device())
         optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-4)
 
         def step() -> None:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from seqbench.models.cells.maps.complex_pairs import real_matrix, to_complex, to_pairs
 
 VECTOR = 16  # numbers that a processor handles at once: a row shorter than that costs as much
 
@@ -36,20 +38,19 @@ class Kronecker:
         )
         self.weight = torch.cat([piece.flatten() for piece in pieces])
         self.width = self.padded = math.prod(sizes) * (2 if is_complex else 1)
-        self.factors = {"P": len(self.a_PP), "Q": len(self.c_QQ), "complex": int(is_complex)}
+        sizes_of_both = {"P": len(self.a_PP), "Q": len(self.c_QQ)}
+        self.factors: Mapping[str, int | Tensor] = {**sizes_of_both, "complex": int(is_complex)}
+        self.is_compiled = True
 
     def apply(self, h_BH: Tensor) -> Tensor:
         if not self.factors["complex"]:
             return self._apply(h_BH)
-        h_BN = self._apply(torch.complex(*h_BH.chunk(2, -1)))
-        return torch.cat([h_BN.real, h_BN.imag], -1)
+        return to_pairs(self._apply(to_complex(h_BH)))
 
     def dense(self) -> Tensor:
         """W as a real matrix (H, H) for row vectors. For small N only."""
         w_NN = torch.kron(self.a_PP, self.c_QQ).T
-        if not self.factors["complex"]:
-            return w_NN
-        return torch.cat([torch.cat([w_NN.real, w_NN.imag], 1), torch.cat([-w_NN.imag, w_NN.real], 1)])
+        return real_matrix(w_NN) if self.factors["complex"] else w_NN
 
     def _apply(self, h_BN: Tensor) -> Tensor:
         x_BPQ = h_BN.unflatten(-1, (len(self.a_PP), len(self.c_QQ)))

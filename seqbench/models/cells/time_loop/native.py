@@ -23,7 +23,9 @@ class Call(ctypes.Structure):
 
     _fields_ = [
         *[(name, ctypes.c_long) for name in ("steps", "rows", "n", "width", "n_threads", "nonlinearity")],
-        *[(name, ctypes.c_long) for name in ("P", "Q", "complex", "d")],
+        *[(name, ctypes.c_long) for name in ("P", "Q", "complex")],
+        ("permutation", ctypes.c_void_p),
+        ("d", ctypes.c_long),
         *[(name, ctypes.c_void_p) for name in ("ids", "x", "input_weight", "weight", "bias", "before", "H")],
         ("c", ctypes.c_long),
         *[
@@ -35,8 +37,8 @@ class Call(ctypes.Structure):
 
 
 def run(direction: str, dtype: torch.dtype, **arguments: int | Tensor | None) -> None:
-    """`direction` is forward or backward. Tensors are contiguous, on the CPU and of `dtype`; `ids` is int64 and
-    `bias_grad` float64."""
+    """`direction` is forward or backward. Tensors are contiguous, on the CPU and of `dtype`; `ids` and `permutation`
+    are int64 and `bias_grad` float64."""
     loaded = library()
     assert loaded is not None
     call = Call(n_threads=torch.get_num_threads())

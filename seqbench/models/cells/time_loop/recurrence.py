@@ -1,8 +1,8 @@
 """Recurrences h_t = f(x_t + h_{t-1} W): the definition in plain PyTorch, and the compiled path of the same.
 
-W is a linear map (`Dense`, or the Kronecker products of kronecker.py) and f a nonlinearity. The compiled path keeps the
-outputs alone, and of everything else no more than a step. It can take a linear layer on the outputs into itself, too;
-then their gradient never exists as a whole.
+W is a linear map (`Dense`, or one of cells/maps) and f a nonlinearity. The compiled path keeps the outputs alone, and
+of everything else no more than a step. It can take a linear layer on the outputs into itself, too; then their gradient
+never exists as a whole.
 
 Shapes: T time, B batch, D input features, H width of the state as the map lays it out, W the same, padded.
 """
@@ -13,6 +13,7 @@ import functools
 import importlib.util
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,7 +34,8 @@ class Map(Protocol):
     width: int  # H
     padded: int  # the width of the compiled path's buffers, at least H
     weight: Tensor  # what the compiled path reads, flat or not
-    factors: dict[str, int]  # P, Q, complex; all 0 for a dense W
+    factors: Mapping[str, int | Tensor]  # what it is made of, as native.Call has it
+    is_compiled: bool  # whether the compiled path has it; a GPU's takes any
 
     def apply(self, h_BH: Tensor) -> Tensor: ...
 
@@ -49,7 +51,8 @@ class Dense:
         self.weight = weight_HH
         self.width = len(weight_HH)
         self.padded = math.ceil(self.width / 16) * 16  # whole vectors
-        self.factors = {"P": 0, "Q": 0, "complex": 0}
+        self.factors: Mapping[str, int | Tensor] = {"P": 0, "Q": 0, "complex": 0}
+        self.is_compiled = True
 
     def apply(self, h_BH: Tensor) -> Tensor:
         return h_BH @ self.weight
@@ -239,7 +242,8 @@ def _path(weight: Tensor, linear_map: Map, backend: str) -> str:
     """compiled (CPU), gpu, or reference."""
     if backend == "reference" or plain_only():
         return "reference"
-    if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64) and native.library() is not None:
+    in_float = weight.dtype in (torch.float32, torch.float64)
+    if weight.device.type == "cpu" and in_float and linear_map.is_compiled and native.library() is not None:
         return "compiled"
     if (
         weight.device.type == "cuda"
@@ -249,7 +253,7 @@ def _path(weight: Tensor, linear_map: Map, backend: str) -> str:
     ):
         return "gpu"
     if backend == "native":
-        raise BackendError("backend=native, but there is no native recurrence for this device, type and width.")
+        raise BackendError("backend=native, but there is no native recurrence for this device, type, width and map.")
     return "reference"
 
 

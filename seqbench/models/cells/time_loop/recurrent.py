@@ -1,4 +1,4 @@
-"""What scoRNN and KRU share: one layer h_t = f(U x_t + W h_{t-1}) whose W is some linear map.
+"""What orthogonal and unitary RNNs share: one layer h_t = f(U x_t + W h_{t-1}) whose W is some linear map.
 
 The recurrence runs in float32, under autocast and in a bfloat16 module too: in lower precision the product of 1,000 W's
 would not stay orthogonal. A bfloat16 module's outputs are bfloat16; its state stays float32.
@@ -33,6 +33,10 @@ class Recurrent(Backbone):
         """W, made once a forward pass and never once a time step."""
         raise NotImplementedError
 
+    def first_state(self, n_rows: int, linear_map: Map) -> Tensor:
+        """h (n_rows, H) before a sequence."""
+        return self.weight_input.new_zeros(n_rows, linear_map.width)
+
     def penalty(self) -> Tensor | None:
         """The model's own loss, to be added; None: it has none."""
         return None
@@ -48,8 +52,7 @@ class Recurrent(Backbone):
         with torch.autocast(x.device.type, enabled=False):
             linear_map = self.linear_map()
             dtype, x_TB = linear_map.weight.dtype, x.transpose(0, 1)
-            start_BH = self.weight_input.new_zeros(len(x), linear_map.width, dtype=dtype)
-            before_BH = start_BH if state is None else state.to(dtype)
+            before_BH = (self.first_state(len(x), linear_map) if state is None else state).to(dtype)
             result = recurrence(
                 x_TB.to(dtype) if x.is_floating_point() else x_TB,
                 self.weight_input.to(dtype),

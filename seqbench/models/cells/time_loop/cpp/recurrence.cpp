@@ -15,6 +15,7 @@
 #include "nonlinearities.h"
 #include "product.h"
 #include "rows.h"
+#include "unitary.h"
 
 namespace seqbench {
 namespace {
@@ -22,12 +23,13 @@ namespace {
 // One call. As native.py's structure of the same name.
 struct Call {
   long steps, rows, n, width, n_threads, nonlinearity;
-  long P, Q, complex;  // factors of a Kronecker product; P = 0: a dense W
+  long P, Q, complex;  // factors of a Kronecker product; P = 0: a dense W, or
+  const long* permutation;  // (n / 2), of a W by Fourier transforms; null: none
   long d;              // input features
   const long* ids;     // (steps, rows): x is one-hot; or null, and
   const void* x;       // (steps, rows, d)
   const void* input_weight;  // (d, width)
-  const void* weight;        // W, or A then C
+  const void* weight;        // W, or A then C, or diagonals then reflections
   const void* bias;          // (width), or its half for complex states
   const void* before;        // (rows, width)
   void* H;
@@ -189,6 +191,7 @@ void backward(const Map& map, const Call& s) {
 template <typename T, typename Run>
 void with_map(const Call& s, Run run) {
   const T* weight = static_cast<const T*>(s.weight);
+  if (s.permutation) return run(Unitary<T>(s.n / 2, s.width, weight, s.permutation));
   if (s.P == 0) return run(Dense<T>(s.n, s.width, weight));
   run(Kronecker<T>(s.P, s.Q, s.complex, weight, weight + s.P * s.P * (s.complex ? 2 : 1)));
 }
