@@ -1,5 +1,6 @@
-"""Sound as a sequence of frames: the density of the next frame, given all so far (Chung et al. 2014, arXiv 1412.3555,
-section 4.2).
+"""Sound as a sequence of frames: the density of the next one, given all so far (Chung et al. 2014, section 4.2).
+
+arXiv 1412.3555.
 
     samples   s1 ... sD | sD+1 ... s2D | ...         D = frame_size
     input     frame 1, ..., T - 1

@@ -104,7 +104,9 @@ class Memorization(_Recall, Task):
 
 
 class MemorizationOfSymbols(_Recall, Task):
-    """Batches of symbols (B, max_length) and of the one recalled (B,)."""
+    """Recall of a random symbol some steps back: as memorization, of one distance and by classification.
+
+    Batches of symbols (B, max_length), and of the one recalled (B,)."""
 
     def __init__(
         self,
