@@ -1,7 +1,7 @@
 """Bike flow in New York: rides begun and ended in each half hour in the fields of a grid of 14 by 8.
 
-As the authors of the ARMA cell keep them (github.com/phschiele/armacell_paper, benchmarks/data/NYBike): an .npz file with
-the arrays train, val and test, each (frames, 14, 8, 2).
+As the authors of the ARMA cell keep them (github.com/phschiele/armacell_paper, benchmarks/data/NYBike): an .npz file
+with the arrays train, val and test, each (frames, 14, 8, 2).
 """
 
 from __future__ import annotations

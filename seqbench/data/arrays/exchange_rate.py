@@ -1,7 +1,7 @@
 """Daily exchange rates of eight countries to the US dollar, 1990 to 2016 (Lai et al. 2018, arXiv 1703.07015).
 
-As the authors of the ARMA cell keep them (github.com/phschiele/armacell_paper, benchmarks/data): a CSV file with the date
-in its first column.
+As the authors of the ARMA cell keep them (github.com/phschiele/armacell_paper, benchmarks/data): a CSV file with the
+date in its first column.
 """
 
 from __future__ import annotations
