@@ -1,5 +1,5 @@
 """Small tasks with untrained learners, on which evaluations and analyses are checked: a text, sentences with their
-translations, and sequences that a network has made.
+translations, sequences that a network has made, and a made series.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from seqbench.contracts.peers import Alone
 from seqbench.contracts.task import SPLITS, Sums, Task
 from seqbench.data.text.stream import TokenStream
 from seqbench.embeddings.learned import LearnedEmbedding
+from seqbench.embeddings.one_hot import OneHot
 from seqbench.errors import ConfigError, UserError
 from seqbench.evaluation.scoring import score
+from seqbench.heads.direct import Direct
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.other.spectral_rnn import SpectralRNN
+from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.tasks.forecast.process import MadeSeries
 from seqbench.tasks.synthetic.input_output import InputOutput
 
 N_TYPES = 9
@@ -148,7 +152,14 @@ def input_output() -> Made:
     return _trained(task, SpectralRNN(task.inputs, task.outputs, hidden_size=3))
 
 
-SUBJECTS = (words, sentences, input_output)
+def made_series() -> Made:
+    """A made series, and an ARMA cell in float64."""
+    task = MadeSeries(train_size=60, valid_size=20, test_size=20)
+    torch.manual_seed(0)
+    return _trained(task, Network(OneHot(None, 1), ARMA(1, p=2, q=1), Direct(1, 1)).double())
+
+
+SUBJECTS = (words, sentences, input_output, made_series)
 
 
 def suited(attempt: Callable[[Made], object], subjects: Iterable[Callable[[], Made]]) -> Made:

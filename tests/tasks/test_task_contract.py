@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_arrays import make_imdb, make_mnist, make_music
+from made_arrays import make_bike_flow, make_exchange_rate, make_imdb, make_mnist, make_music
 
 from seqbench.checks import tasks as checks
 from seqbench.config.compose import composed
@@ -34,8 +34,11 @@ MADE = {  # what makes small raw files for a task
     **dict.fromkeys(("mnist", "mnist_autoencoder", "mnist_poisson", "smnist", "pmnist"), make_mnist),
     "music": make_music,
     "imdb": make_imdb,
+    "exchange_rate": make_exchange_rate,
+    "bike_flow": make_bike_flow,
 }
 PIECES = ["task.vocabulary_size=280"]
+FORECAST = [*SMALL_SETS, "task.window=5", "task.eval_batch_size=10"]
 SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
 ROWS = {  # a file of conf/task and settings that make it small; the size of evaluation's batches is the last one
     "copy": [COPY, *([*COPY, f"task.variant={variant}"] for variant in ("exprnn", "tcn", "s4"))],
@@ -53,11 +56,15 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
     "text": [[*TEXT, f"task.unit={unit}", *PIECES] for unit in ("word", "character", "byte", "subword")],
     "pairs": [TRANSLATION],
+    "forecast": [FORECAST, *([*FORECAST, f"task.process={name}"] for name in ("varma", "sq"))],
+    "exchange_rate": [["task.window=4", "task.batch_size=5", "task.eval_batch_size=4"]],
+    "bike_flow": [["task.n_frames=6", "task.first_scored=2", "task.batch_size=2", "task.eval_batch_size=1"]],
     "series": [SERIES, [*SERIES, "task.horizon=3", "task.targets=[b]"]],
 }
 REGROUPED = {
     "delayed_xor": "task.eval_batch_size=4",
     "input_output": "task.eval_batch_size=4",
+    "forecast": "task.eval_batch_size=4",
     "copy": "task.eval_batch_size=4",
     "adding": "task.eval_batch_size=4",
     **dict.fromkeys(MADE, "task.eval_batch_size=4"),

@@ -70,10 +70,12 @@ class ConvARMA(Backbone):
         self.differences, self.released = differences, released_differences
         widths = [n_channels * (1 if differences is None else 5), *(n_units for n_units, _, _ in layers)]
         self.layers = nn.ModuleList(
-            ConvARMALayer(below, *layer, kernel, activation) for below, layer in zip(widths, layers, strict=False)
+            ConvARMALayer(below, n_units, p, q, kernel, activation)
+            for below, (n_units, p, q) in zip(widths, layers, strict=False)
         )
         self.readout = nn.Conv2d(widths[-1], n_channels, kernel, padding=kernel // 2)
         nn.init.xavier_uniform_(self.readout.weight)
+        assert self.readout.bias is not None
         nn.init.zeros_(self.readout.bias)
         self.d_input = self.d_output = d_input
 

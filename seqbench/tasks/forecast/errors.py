@@ -46,8 +46,8 @@ class Errors:
         error_NR = forecast_NR - value_NR
         original_NR = error_NR * self.deviation_R
         size_NR = original_NR.abs()
-        levels_NR = ((one * self.deviation_R + self.mean_R).abs() for one in (forecast_NR, value_NR))
-        share_NR = 2 * size_NR / sum(levels_NR).clamp_min(torch.finfo(torch.float64).tiny)
+        forecast_level_NR, level_NR = ((one * self.deviation_R + self.mean_R).abs() for one in (forecast_NR, value_NR))
+        share_NR = 2 * size_NR / (forecast_level_NR + level_NR).clamp_min(torch.finfo(torch.float64).tiny)
         sums = [error_NR.square(), error_NR.abs(), size_NR / self.naive_R, share_NR]
         if self.is_scaled:
             sums += [original_NR.square(), size_NR]
