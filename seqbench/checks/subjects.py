@@ -153,10 +153,10 @@ def input_output() -> Made:
 
 
 def made_series() -> Made:
-    """A made series, and an ARMA cell in float64."""
+    """A made series, and an ARMA cell."""
     task = MadeSeries(train_size=60, valid_size=20, test_size=20)
     torch.manual_seed(0)
-    return _trained(task, Network(OneHot(None, 1), ARMA(1, p=2, q=1), Direct(1, 1)).double())
+    return _trained(task, Network(OneHot(None, 1), ARMA(1, p=2, q=1), Direct(1, 1)))
 
 
 SUBJECTS = (words, sentences, input_output, made_series)
