@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from seqbench.data.arrays import bike_flow as bike_flow_data
+from seqbench.data.arrays import exchange_rate as exchange_rate_data
 from seqbench.data.arrays import imdb, mnist, music
 from seqbench.data.arrays.published import Published
+from seqbench.tasks.forecast import bike_flow, exchange_rate
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -61,3 +64,27 @@ def make_imdb(folder: Path, monkeypatch: pytest.MonkeyPatch, n_reviews: int = 12
                 rows.append({"id": number, "label": label, "text": " ".join([*words, good])})
         (folder / f"{part}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     monkeypatch.setattr(imdb, "IMDB", unpinned(imdb.IMDB))
+
+
+def make_exchange_rate(folder: Path, monkeypatch: pytest.MonkeyPatch, n_days: int = 61) -> np.ndarray:
+    """Eight rates that walk at random, which are returned."""
+    draw = np.random.default_rng(0)
+    rates = np.exp(0.01 * draw.normal(size=(n_days, len(exchange_rate_data.COLUMNS))).cumsum(0))
+    rows = [",".join([f"day {day}", *map(repr, row)]) for day, row in enumerate(rates.tolist())]
+    text = "\n".join([",".join(["", *exchange_rate_data.COLUMNS]), *rows])
+    (folder / "exchange_processed.csv").write_text(f"{text}\n")
+    monkeypatch.setattr(exchange_rate, "EXCHANGE_RATE", unpinned(exchange_rate.EXCHANGE_RATE))
+    return rates
+
+
+def make_bike_flow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Random counts, more of them in test, which are returned."""
+    draw = np.random.default_rng(0)
+    sizes = {"train": (25, 9), "val": (13, 9), "test": (16, 14)}
+    frames = {
+        part: draw.integers(0, top, (count, *bike_flow_data.FRAME)).astype(np.int16)
+        for part, (count, top) in sizes.items()
+    }
+    np.savez(folder / "bike_flow.npz", **frames)
+    monkeypatch.setattr(bike_flow, "BIKE_FLOW", unpinned(bike_flow.BIKE_FLOW))
+    return frames

@@ -30,6 +30,7 @@ from seqbench.models.cells.equilibrium.plain import Plain
 from seqbench.models.cells.norm.batch_norm import BatchNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
+from seqbench.models.convolutional.conv_arma import ConvARMA
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.convolutional.lenet import LeNet
 from seqbench.models.convolutional.tcn import TCN
@@ -37,6 +38,7 @@ from seqbench.models.convolutional.trellisnet import TrellisNet
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.other.mlp import MLP
+from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.bn_lstm import BNLSTM
 from seqbench.models.recurrent.gru import GRU
@@ -83,8 +85,11 @@ MODELS = {
     "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
     "gated_cnn-bottleneck": lambda: GatedCNN(D, [[8, 3], [4, 1, 0], [4, 5, 0], [8, 1, 3]], residual_scale=0.7),
     "lstm-reference": lambda: LSTM(D, hidden_size=8, n_layers=2, backend="reference"),
+    "conv_arma": lambda: ConvARMA(D, [3, 2, 1], [[4, 3, 2], [3, 1, 1]], activation="tanh", differences=1),
     "gru": lambda: GRU(D, hidden_size=8, n_layers=2),
     "gru-reference": lambda: GRU(D, hidden_size=8, n_layers=2, backend="reference"),
+    "arma": lambda: ARMA(D, p=2, q=3, units=1, activation="tanh", init_range=0.3),
+    "arma-deep": lambda: ARMA(D, p=2, q=1, linear_units=0, units=2, n_layers=2, init_range=0.3),
     "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
     "bn_lstm": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)),
     "bn_lstm-reference": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5), backend="reference"),

@@ -18,6 +18,7 @@ from seqbench.contracts.peers import Alone
 
 def check_losses(head: Head, y_ND: Tensor, target_N: Tensor) -> None:
     """One finite loss a target, whatever targets stand beside it, and a gradient for every parameter."""
+    y_ND = y_ND.clone().requires_grad_()  # a head may have no parameters
     z_NC = y_ND if head.readout is None else head.readout(y_ND)
     losses_N = head.losses(z_NC, target_N)
     assert losses_N.shape == (len(target_N),), f"the losses' shape is {tuple(losses_N.shape)}"

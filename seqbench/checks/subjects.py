@@ -1,5 +1,5 @@
 """Small tasks with untrained learners, on which evaluations and analyses are checked: a text, sentences with their
-translations, sequences that a network has made, and words of a regular language.
+translations, sequences that a network has made, words of a regular language, and a made series.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from seqbench.contracts.peers import Alone
 from seqbench.contracts.task import SPLITS, Sums, Task
 from seqbench.data.text.stream import TokenStream
 from seqbench.embeddings.learned import LearnedEmbedding
+from seqbench.embeddings.one_hot import OneHot
 from seqbench.errors import ConfigError, UserError
 from seqbench.evaluation.scoring import score
+from seqbench.heads.direct import Direct
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.other.spectral_rnn import SpectralRNN
+from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.translation.rnn_attention import RNNAttention
+from seqbench.tasks.forecast.process import MadeSeries
 from seqbench.tasks.formal.tomita import Tomita
 from seqbench.tasks.synthetic.input_output import InputOutput
 
@@ -157,7 +161,14 @@ def regular() -> Made:
     return _trained(task, Network(LearnedEmbedding(3, 5, None), GRU(5, 6), Softmax(6, 2), pool="last").double())
 
 
-SUBJECTS = (words, sentences, input_output, regular)
+def made_series() -> Made:
+    """A made series, and an ARMA cell."""
+    task = MadeSeries(train_size=60, valid_size=20, test_size=20)
+    torch.manual_seed(0)
+    return _trained(task, Network(OneHot(None, 1), ARMA(1, p=2, q=1), Direct(1, 1)))
+
+
+SUBJECTS = (words, sentences, input_output, regular, made_series)
 
 
 def suited(attempt: Callable[[Made], object], subjects: Iterable[Callable[[], Made]]) -> Made:

@@ -17,6 +17,8 @@ HEADS = {  # settings beside the YAML's, and the number of outputs
     "squared_error": ([], 2),
     "sigmoid": ([], 3),
     "mixture": (["head.n_components=4"], 3),
+    "direct": ([], D),
+    "direct_bits": ([], D),
 }
 
 
@@ -30,9 +32,9 @@ def head(name):
 def data(name):
     draw = torch.Generator().manual_seed(1)
     y_ND = torch.randn(N, D, generator=draw, dtype=torch.float64)
-    if name in ("squared_error", "mixture"):
+    if name in ("squared_error", "mixture", "direct"):
         return y_ND, torch.randn(N, HEADS[name][1], generator=draw, dtype=torch.float64)
-    if name == "sigmoid":
+    if name in ("sigmoid", "direct_bits"):
         return y_ND, torch.randint(0, 2, (N, HEADS[name][1]), generator=draw).double()
     return y_ND, torch.randint(0, K, (N,), generator=draw)
 

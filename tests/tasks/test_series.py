@@ -88,7 +88,7 @@ def test_the_errors_of_a_run_are_those_of_its_predictions(seqbench, file, tmp_pa
     y_1TD = lstm(batch.inputs)[0].double()
     prediction_T = (y_1TD @ weights["head.linear.weight"].double().T + weights["head.linear.bias"].double())[0, :, 0]
     error_T = (prediction_T - batch.targets[0, :, 0].double()).detach().numpy()
-    original_T = error_T * VALUES[:TRAIN, 1].std()
+    original_T, value_T = error_T * VALUES[:TRAIN, 1].std(), VALUES[VALID:, 1]
     expected = {
         "mse": (error_T**2).mean(),
         "mae": np.abs(error_T).mean(),
@@ -96,6 +96,8 @@ def test_the_errors_of_a_run_are_those_of_its_predictions(seqbench, file, tmp_pa
         "mse_original": (original_T**2).mean(),
         "mae_original": np.abs(original_T).mean(),
         "rmse_original": (original_T**2).mean() ** 0.5,
+        "mase": np.abs(original_T).mean() / np.abs(VALUES[3:TRAIN, 1] - VALUES[: TRAIN - 3, 1]).mean(),
+        "smape": (2 * np.abs(original_T) / (np.abs(original_T + value_T) + np.abs(value_T))).mean(),
         "n_targets": 40,
     }
     assert record["metrics"]["test"] == pytest.approx(expected, rel=1e-4)

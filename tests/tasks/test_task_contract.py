@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_arrays import make_imdb, make_mnist, make_music
+from made_arrays import make_bike_flow, make_exchange_rate, make_imdb, make_mnist, make_music
 from made_waves import make_waves
 
 from seqbench.checks import tasks as checks
@@ -35,9 +35,12 @@ MADE = {  # what makes small raw files for a task
     **dict.fromkeys(("mnist", "mnist_autoencoder", "mnist_poisson", "smnist", "pmnist"), make_mnist),
     "music": make_music,
     "imdb": make_imdb,
+    "exchange_rate": make_exchange_rate,
+    "bike_flow": make_bike_flow,
 }
 PIECES = ["task.vocabulary_size=280"]
 SOUND = ["task.frame_size=4", "task.max_frames=5", "task.batch_size=3", "task.eval_batch_size=5"]
+FORECAST = [*SMALL_SETS, "task.window=5", "task.eval_batch_size=10"]
 SERIES = ["task.batch_size=3", "task.window=11", "task.eval_window=10"]
 FORMAL = ["task.batch_size=30", "task.eval_batch_size=50"]
 SMALL_FORMAL = [*SMALL_SETS, "task.eval_batch_size=10"]
@@ -66,14 +69,14 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "pairs": [TRANSLATION],
     "waveform": [SOUND, [*SOUND, "task.data_seed=3"]],
     "series": [SERIES, [*SERIES, "task.horizon=3", "task.targets=[b]"]],
+    "forecast": [FORECAST, *([*FORECAST, f"task.process={name}"] for name in ("varma", "sq"))],
+    "exchange_rate": [["task.window=4", "task.batch_size=5", "task.eval_batch_size=4"]],
+    "bike_flow": [["task.n_frames=6", "task.first_scored=2", "task.batch_size=2", "task.eval_batch_size=1"]],
 }
+COUNTED = ("copy", "adding", "delayed_xor", "input_output", "denoise", "parenthesis", "forecast")
+COUNTED += ("memorization", "memorization_of_symbols", "tomita", "balanced_parentheses", "palindrome")
 REGROUPED = {
-    **dict.fromkeys(
-        ("copy", "adding", "delayed_xor", "input_output", "denoise", "parenthesis"), "task.eval_batch_size=4"
-    ),
-    **dict.fromkeys(("memorization", "memorization_of_symbols"), "task.eval_batch_size=4"),
-    **dict.fromkeys(("tomita", "balanced_parentheses", "palindrome"), "task.eval_batch_size=4"),
-    **dict.fromkeys([*MADE, "waveform"], "task.eval_batch_size=4"),
+    **dict.fromkeys([*COUNTED, *MADE, "waveform"], "task.eval_batch_size=4"),
     **dict.fromkeys([*CORPORA, "text", "series"], "task.eval_window=7"),
     **dict.fromkeys([*PAIRS, "pairs"], "task.eval_batch_tokens=90"),
 }

@@ -9,13 +9,12 @@ mean and deviation of train (a constant one by its mean alone). Training reads `
 in windows of `window` rows, the state carried from window to window. Evaluation reads a split as one row of the batch:
 each of its rows is a target once, and the first is predicted from the row `horizon` before it, a blank state behind it.
 
-Errors are means over rows and columns: `mse`, `mae`, `rmse` of standardised values, `..._original` in the file's units.
-The baselines are two: that a column keeps its last value (`mse` and so on), and the mean of train (`mse_of_mean`).
+Errors are those of errors.py, of standardised values and in the file's units. The baselines are two: that a column
+keeps its last value (`mse` and so on), and the mean of train (`mse_of_mean`).
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,6 +35,7 @@ from seqbench.data.series.build import SeriesRecipe, csv_checksum, ensure_series
 from seqbench.data.text.own.files import still_there
 from seqbench.errors import did_you_mean
 from seqbench.learners.network import Network
+from seqbench.tasks.forecast.errors import Errors
 
 PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]
 
@@ -80,7 +80,7 @@ class Series(Task):
         deviation_D[deviation_D == 0] = 1.0
         self.values_ND = (series.values - mean_D) / deviation_D
         self.places = _places(series.columns, targets)
-        self.deviation_R = deviation_D[self.places]
+        self.errors = Errors(train[:, self.places], horizon, mean_D[self.places], deviation_D[self.places])
         self.inputs = Inputs(n_features=len(series.columns))
         self.outputs = Outputs("reals", len(self.places))
         name = f"series-{recipe.data_sha256[:8]}"
@@ -128,19 +128,15 @@ class Series(Task):
     def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:
         assert isinstance(learner, Network)
         state, n_values = None, 0
-        errors = torch.zeros(4, self.outputs.size, dtype=torch.float64)
+        sums = torch.zeros(len(self.errors.names), dtype=torch.float64)
         for batch in batches:
             z_BTR, state, _ = learner.outputs(batch, None if batch.reset else state)
-            error_NR = (z_BTR.double() - batch.targets).flatten(0, 1).cpu()
-            errors += _sums(error_NR, torch.from_numpy(self.deviation_R))
-            n_values += error_NR.numel()
-        return {name: (float(errors[i].sum()), n_values) for i, name in enumerate(_ERRORS)}
+            sums += self.errors.sums(z_BTR.flatten(0, 1), batch.targets.flatten(0, 1))
+            n_values += batch.targets.numel()
+        return self.errors.named(sums, n_values)
 
     def metrics(self, sums: Sums) -> dict[str, float]:
-        n_values = sums["mse"][1]
-        means = {name: sums[name][0] / n_values for name in _ERRORS}
-        roots = {name.replace("mse", "rmse"): math.sqrt(means[name]) for name in ("mse", "mse_original")}
-        return {**means, **roots, "n_targets": n_values}
+        return self.errors.metrics(sums)
 
     def _length(self, split: str) -> int:
         """Targets in a row of the split's batches."""
@@ -162,23 +158,12 @@ class Series(Task):
         first, end = self.spans["test"]
         targets_NR = self.values_ND[first:end, self.places]
         last_NR = self.values_ND[first - self.horizon : end - self.horizon, self.places]
-        deviation_R = torch.from_numpy(self.deviation_R)
-        baseline = {}
-        for suffix, guess_NR in (("", last_NR), ("_of_mean", np.zeros_like(targets_NR))):
-            sums = _sums(torch.from_numpy(guess_NR - targets_NR), deviation_R).sum(1).tolist()
-            metrics = self.metrics({name: (sums[i], targets_NR.size) for i, name in enumerate(_ERRORS)})
-            baseline |= {f"{name}{suffix}": value for name, value in metrics.items() if name != "n_targets"}
-        return baseline
-
-
-_ERRORS = ("mse", "mae", "mse_original", "mae_original")
-
-
-def _sums(error_NR: torch.Tensor, deviation_R: torch.Tensor) -> torch.Tensor:
-    """(4, R): of the squares and sizes of the errors, then of those in original units."""
-    original_NR = error_NR * deviation_R
-    squared_and_size = [one for each in (error_NR, original_NR) for one in (each.square(), each.abs())]
-    return torch.stack([errors_NR.sum(0) for errors_NR in squared_and_size])
+        of_last, of_mean = (last_NR, ""), (np.zeros_like(targets_NR), "_of_mean")
+        return {
+            name: value
+            for guess_NR, suffix in (of_last, of_mean)
+            for name, value in self.errors.baseline(guess_NR, targets_NR, suffix).items()
+        }
 
 
 def _places(columns: list[str], targets: list[str] | None) -> np.ndarray:
