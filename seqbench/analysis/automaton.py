@@ -120,7 +120,7 @@ class Automaton(Analysis):
         backbone = network.backbone
         if isinstance(backbone, FiniteStates):
             ids = []
-            for batch in _batches(task, words):
+            for batch in _batches(network, task, words):
                 ids_BT = backbone.state_ids(network.embedded(batch.inputs))
                 ids += _rows(ids_BT, batch)
             return ids, _accepts(network, backbone.states())
@@ -183,8 +183,10 @@ def _subject(subject: Subject) -> tuple[Network, Regular]:
     return learner, task
 
 
-def _batches(task: Regular, words: Sequence[str]) -> list[Batch]:
-    return [task.batch_of(words[first : first + _BATCH]) for first in range(0, len(words), _BATCH)]
+def _batches(network: Network, task: Regular, words: Sequence[str]) -> list[Batch]:
+    device = next(network.parameters()).device
+    batches = [task.batch_of(words[first : first + _BATCH]) for first in range(0, len(words), _BATCH)]
+    return [batch.map(lambda tensor: tensor.to(device)) for batch in batches]
 
 
 def _rows(ids_BT: Tensor, batch: Batch) -> list[list[int]]:
@@ -196,7 +198,7 @@ def _rows(ids_BT: Tensor, batch: Batch) -> list[list[int]]:
 def _prefixes(network: Network, task: Regular, words: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
     """The model's whole state and its features after each prefix, in the words' order: parts of (P, S) and (P, D)."""
     parts = []
-    for batch in _batches(task, words):
+    for batch in _batches(network, task, words):
         state, states, features = None, [], []
         for t in range(batch.inputs.shape[1]):
             y_B1D, state = network.features(batch.inputs[:, t : t + 1], state)
@@ -219,7 +221,7 @@ def _accepts(network: Network, y_KD: Tensor) -> list[bool]:
 
 def _said(network: Network, task: Regular, words: Sequence[str]) -> list[bool]:
     """What the network says of words."""
-    answers = [network.head.log_probs(network.outputs(batch)[0]).argmax(-1) for batch in _batches(task, words)]
+    answers = [network.head.log_probs(network.outputs(batch)[0]).argmax(-1) for batch in _batches(network, task, words)]
     return torch.cat(answers).bool().tolist()
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqbench.checks.closeness import require_close
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.learner import Learner
-from seqbench.contracts.optimizer import Averaging, Informed, StepFacts
+from seqbench.contracts.optimizer import Averaging, Informed, Perturbing, StepFacts
 from seqbench.contracts.pytree import State
 from seqbench.contracts.task import Sampling
 
@@ -50,6 +50,8 @@ def _step(optimizer: torch.optim.Optimizer, learner: Learner, step: int) -> None
         optimizer.begin(StepFacts(step, [], count=batch.size, loss_scale=1 / batch.size, seed=step))
     optimizer.zero_grad()
     (learner(batch)[0] / batch.size).backward()
+    if isinstance(optimizer, Perturbing):
+        optimizer.restore()
     optimizer.step()
 
 

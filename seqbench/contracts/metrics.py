@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-_HIGHER_IS_BETTER = ("accuracy", "balanced_accuracy", "bleu", "equivalent")  # any other metric is an error or a loss
+_HIGHER_IS_BETTER = (
+    "accuracy",
+    "balanced_accuracy",
+    "bleu",
+    "border",
+    "capacity",
+    "equivalent",
+    "fidelity",
+)  # any other metric is an error or a loss
 
 
 def is_higher_better(path: str) -> bool:

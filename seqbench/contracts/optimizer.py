@@ -34,6 +34,15 @@ class Informed(Protocol):
 
 
 @runtime_checkable
+class Perturbing(Protocol):
+    """An optimizer whose gradients are taken at other weights than it trains: `begin` moves them there."""
+
+    def restore(self) -> None:
+        """Put the weights back, once the gradients are there; a step may then be left out."""
+        ...
+
+
+@runtime_checkable
 class Averaging(Protocol):
     """An optimizer whose weights are evaluated with other values than it trains."""
 

@@ -90,4 +90,5 @@ NotNegative = Annotated[float, AtLeast(0)]
 Positive = Annotated[float, Above(0)]
 Dropout = Annotated[float, Between(0, 1, without_high=True)]
 Share = Annotated[float, Between(0, 1)]
+PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]  # of what is cut into several parts
 Backend = Annotated[str, OneOf("auto", "reference", "native")]  # native: compiled

@@ -14,7 +14,7 @@ import pickle
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,6 +41,8 @@ class Checkpoints:
 
     - say: prints a line.
     - n_averaged: so many evaluations are kept.
+    - parameters: names of the tensors that are averaged; None: all that hold real numbers. What a model keeps beside
+      its parameters may be true of one set of them only.
     - fault: what is wrong with a payload that has been read whole, as the end of a sentence.
     - keep_all: every step that is saved is kept.
     """
@@ -52,9 +54,10 @@ class Checkpoints:
         n_averaged: int = 1,
         fault: Fault = lambda payload, step: None,
         keep_all: bool = False,
+        parameters: Container[str] | None = None,
     ):
         self.folder, self.say, self.n_averaged, self.fault = folder, say, n_averaged, fault
-        self.keep_all = keep_all
+        self.keep_all, self.parameters = keep_all, parameters
 
     def save(self, payload: dict[str, Any], step: int, best: bool, evaluated: bool = False) -> None:
         """Write `payload`, as the best too if `best`, then drop what is no longer kept. Raises `OSError` with nothing
@@ -166,10 +169,11 @@ class Checkpoints:
         for path in paths:
             payload = self._read_one("A checkpoint to be averaged", path)
             for name, tensor in payload["network"].items():
-                total[name] = total[name] + tensor.double() if name in total else tensor.double()
-        mean = {name: (total[name] / len(paths)).to(tensor.dtype) for name, tensor in last["network"].items()}
-        whole = {name: tensor for name, tensor in last["network"].items() if not tensor.is_floating_point()}
-        return {**last, "network": {**mean, **whole}}
+                if tensor.is_floating_point() and (self.parameters is None or name in self.parameters):
+                    total[name] = total[name] + tensor.double() if name in total else tensor.double()
+        network = last["network"]
+        mean = {name: (tensor / len(paths)).to(network[name].dtype) for name, tensor in total.items()}
+        return {**last, "network": {**network, **mean}}
 
     def trajectory(self) -> Iterator[tuple[int, dict[str, torch.Tensor]]]:
         """(step, weights) of every checkpoint, in order."""

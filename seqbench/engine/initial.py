@@ -42,7 +42,8 @@ def _selected_weights(folder: Path, name: str, run: Run) -> dict[str, Tensor]:
     if not record.exists() or read_content(record)["status"] != FINISHED:
         raise UserError(f"init={name} names a run that has not finished; seqbench train run={name} resumes it.")
     settings = load(folder / "config.yaml").train
-    checkpoints = Checkpoints(folder / "checkpoints", run.log.say, settings.average_last)
+    parameters = {name for name, _ in run.learner.named_parameters()}
+    checkpoints = Checkpoints(folder / "checkpoints", run.log.say, settings.average_last, parameters=parameters)
     payload = checkpoints.load_selected(settings.select) or checkpoints.load_last()
     if payload is None:
         raise UserError(f"There is no checkpoint in {folder}; seqbench train run={name} force=true makes one.")

@@ -81,6 +81,7 @@ def train_step(run: Run) -> tuple[torch.Tensor, int, torch.Tensor]:
             if loss.requires_grad:  # some learners have no gradient
                 run.scaler.scale(loss).backward()
         step_loss += loss_sum.detach()
+    run.optimizer.restore()
     for optimizer in run.optimizer.all():
         run.scaler.unscale_(optimizer)
     limit = run.settings.grad_clip

@@ -78,6 +78,7 @@ def build(config: Config, world: World, log: Log, task: Task, folder: Path) -> R
             config.train.average_last,
             expected.fault,
             keep_all=config.checkpoint.keep == "all",
+            parameters={name for name, _ in learner.named_parameters()},
         ),
         scaler=torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "fp16"),
         evaluation=assemble_evaluation(config),

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from seqbench.contracts.backbone import ParameterGroup
-from seqbench.contracts.optimizer import Averaging, Informed, Spending, StepFacts
+from seqbench.contracts.optimizer import Averaging, Informed, Perturbing, Spending, StepFacts
 
 MAIN = "main"
 
@@ -55,6 +55,12 @@ class GroupedOptimizer:
         for optimizer in self.all():
             if isinstance(optimizer, Informed):
                 optimizer.begin(facts)
+
+    def restore(self) -> None:
+        """Undo what `begin` did to the weights, now that the gradients are there."""
+        for optimizer in self.all():
+            if isinstance(optimizer, Perturbing):
+                optimizer.restore()
 
     def spent(self) -> dict[str, float]:
         """What the steps so far have cost, by name, of those that say it."""

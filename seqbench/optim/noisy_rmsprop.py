@@ -56,11 +56,14 @@ class NoisyRMSprop(torch.optim.Optimizer):
             weight.add_(noise.to(weight.device), alpha=self.noise)
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
+    def restore(self) -> None:
         if self._weights_without_noise:
             for weight, value in zip(self._weights(), self._weights_without_noise, strict=True):
                 weight.copy_(value)
             self._weights_without_noise = []
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
         moved = [
             (weight, group) for group in self.param_groups for weight in group["params"] if weight.grad is not None
         ]

@@ -22,6 +22,7 @@ def test_the_update(clip):
     s, v = np.zeros(10), np.zeros(10)
     for step, g in enumerate(gradients):
         optimizer.begin(facts(step))
+        optimizer.restore()
         weights[0].grad, weights[1].grad = torch.from_numpy(g[:6].reshape(3, 2)), torch.from_numpy(g[6:])
         optimizer.step()
         s = 0.8 * s + 0.2 * g**2
@@ -38,11 +39,13 @@ def test_the_gradient_is_that_of_noisy_weights_and_the_noise_is_taken_away():
     noisy = weight.detach().clone()
     assert float((noisy - 1).std()) == pytest.approx(0.075, rel=0.1)
     weight.square().sum().backward()
+    optimizer.restore()
+    assert torch.equal(weight, torch.ones_like(weight)), "whether or not a step follows"
     optimizer.step()
     assert torch.equal(weight, torch.ones_like(weight))
     torch.testing.assert_close(weight.grad, 2 * noisy)
     optimizer.begin(facts(3))
     assert torch.equal(weight, noisy), "noise is a function of the step"
-    optimizer.step()
+    optimizer.restore()
     optimizer.begin(facts(4))
     assert not torch.equal(weight, noisy)

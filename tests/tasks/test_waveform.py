@@ -69,8 +69,11 @@ def test_the_checksum_is_of_the_sound(tmp_path):
     [
         (lambda folder: None, "has no file that ends in .wav"),
         (lambda folder: (folder / "a.wav").write_text("no sound"), "cannot be read as a WAV file"),
-        (lambda folder: make_waves(folder, 2, 50), "2 recordings cannot be dealt to train, valid and test"),
-        (lambda folder: make_waves(folder, 3, 2), "two frames"),
+        (
+            lambda folder: make_waves(folder, 2, 50),
+            r"2 recordings of at least two frames \(of 2 in all\) cannot be dealt",
+        ),
+        (lambda folder: make_waves(folder, 3, 2), r"0 recordings of at least two frames \(of 3 in all\)"),
         (
             lambda folder: [write_wave(folder / f"{n}.wav", resonance(50, n), rate=8000 + n) for n in range(3)],
             "bring the recordings to one rate first",

@@ -90,7 +90,9 @@ def read_wave(path: Path) -> tuple[int, np.ndarray]:
             rate, n_channels, n_bytes = file.getframerate(), file.getnchannels(), file.getsampwidth()
             content = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
-        raise DataError(f"{path} cannot be read as a WAV file of PCM samples: {error}.") from error
+        raise DataError(
+            f"{path} cannot be read as a WAV file of PCM samples: {error or 'it ends too early'}."
+        ) from error
     content = content[: len(content) // (n_bytes * n_channels) * n_bytes * n_channels]
     numbers = np.frombuffer(content, np.uint8).reshape(-1, n_bytes)
     if n_bytes == 1:  # the only width without a sign

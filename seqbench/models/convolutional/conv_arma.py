@@ -38,7 +38,7 @@ class ConvARMA(Backbone):
     - `frame`: height, width and channels; their product is d_input.
     - `layers`: units, p and q of each.
     - `kernel`: side of all convolutions, odd.
-    - `differences`: s, by which frames are moved for spatial differences; null: none.
+    - `differences`: shift s of the spatial differences; null: none.
     - `released_differences`: as the authors' code has them.
 
     Weights start by Glorot's uniform as Keras has it for these shapes, biases at zero. The R are the parameter group

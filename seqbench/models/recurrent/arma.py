@@ -81,7 +81,7 @@ class ARMA(Backbone):
 
     def coefficients(self) -> Coefficients:
         """The ARMA model that a linear unit computes: "alpha" (K,), "beta" (p, K, K) and "gamma" (q, K, K), each matrix
-        to be multiplied by a column. Raises `ValueError` for what is none: several layers or units, or one not linear.
+        to be multiplied by a column. Raises `ValueError` if the cell has several layers or units, or a nonlinear one.
         """
         layer = self.layers[0]
         assert isinstance(layer, ARMALayer)

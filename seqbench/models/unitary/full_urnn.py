@@ -39,6 +39,8 @@ class FullURNN(Recurrent):
     state in +-sqrt(3 / (2 N)). W is the parameter group "recurrent".
     """
 
+    touches_all = False  # a carried state takes the place of the first one
+
     def __init__(self, d_input: int, hidden_size: Count, backend: Backend = "auto"):
         super().__init__("complex_modrelu", backend)
         n = hidden_size

@@ -23,6 +23,7 @@ from seqbench.contracts.backbone import ParameterGroup
 from seqbench.contracts.ranges import Backend, Count, OneOf
 from seqbench.models.cells.maps.complex_pairs import to_complex
 from seqbench.models.cells.maps.fourier import Fourier
+from seqbench.models.cells.time_loop.native import library
 from seqbench.models.cells.time_loop.recurrence import Dense, Map
 from seqbench.models.cells.time_loop.recurrent import Recurrent
 
@@ -45,6 +46,7 @@ class URNN(Recurrent):
     """
 
     machine_settings = ("form", "backend")
+    touches_all = False  # a carried state takes the place of the first one
 
     def __init__(
         self,
@@ -70,7 +72,8 @@ class URNN(Recurrent):
     def linear_map(self) -> Map:
         v_2N = to_complex(self.reflections.to(torch.promote_types(self.reflections.dtype, torch.float32)))
         fourier = Fourier(self.theta, v_2N.conj() if self.conjugated else v_2N, self.permutation)
-        pays = fourier.is_compiled and len(self.bias) >= TRANSFORMS_FROM
+        runs_compiled = fourier.is_compiled and self.backend != "reference" and self.theta.device.type == "cpu"
+        pays = runs_compiled and library() is not None and len(self.bias) >= TRANSFORMS_FROM
         return fourier if self.form == "fft" or (self.form == "auto" and pays) else Dense(fourier.dense())
 
     def first_state(self, n_rows: int, linear_map: Map) -> Tensor:

@@ -31,7 +31,8 @@ from seqbench.models.cells.time_loop.stack import RecurrentStack, weights
 class StateRegularized(Backbone):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, H). State: h (B, H), or (h, c) around an LSTM.
 
-    - `backbone` makes the cell: an LSTM or GRU of one layer, whose weights and initialisation these are.
+    - `backbone` makes the cell: an LSTM or GRU of one layer, whose weights and initialisation these are; its kernels
+      are not used.
     - `n_states` is k, `temperature` divides the scores.
     - `learned` trains the centroids; otherwise they stay where they begin.
     - `init_range` r: centroids and peepholes begin in U(-r, r).
@@ -54,7 +55,8 @@ class StateRegularized(Backbone):
         super().__init__()
         self.backbone = backbone(d_input=d_input)
         layers = list(self.backbone.layers) if isinstance(self.backbone, RecurrentStack) else []
-        if len(layers) != 1 or not isinstance(layers[0], (nn.LSTM, nn.GRU)):
+        is_plain = type(self.backbone).forward is RecurrentStack.forward  # AWD-LSTM's, for one, does more
+        if not is_plain or len(layers) != 1 or not isinstance(layers[0], (nn.LSTM, nn.GRU)):
             raise ValueError("states are those of an LSTM or GRU of one layer: backbone is such a model")
         self.is_lstm = isinstance(layers[0], nn.LSTM)
         if peepholes and not self.is_lstm:

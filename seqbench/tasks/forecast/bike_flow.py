@@ -1,7 +1,7 @@
 """Bike flow in New York: the next frame of a grid, from those before it (data/arrays/bike_flow.py has the file).
 
 As in the ARMA cell's benchmarks (Schiele, Berninger, Rügamer 2022, arXiv 2208.14919): counts x become log(x + 1) over
-its largest value in train, so that all are in [0, 1] (what is above it in valid or test is 1), and are bits'
+its largest value in train, so that all are in [0, 1] (larger ones in valid or test are clipped to 1), and are bits'
 probabilities, scored by the cross entropy. A split is cut into sequences of `n_frames`, which follow each other; the
 last may be shorter.
 
@@ -10,8 +10,9 @@ last may be shorter.
     targets    x1 x2 x3 x4 ...           of which x3, x4, ... are scored
 
 `bce` is the cross entropy of a number in nats; `mse`, `mae`, `rmse` are of numbers in [0, 1], `..._original`, `mase`
-and `smape` of counts (errors.py). Baselines: the frame before (`rmse` and so on), each place's mean in train
-(`rmse_of_mean`), and the entropy of what is to be said (`bce_of_best`), below which no cross entropy is.
+and `smape` of counts (errors.py), `mase` over one mean of all places rather than place by place. Baselines: the frame
+before (`rmse` and so on), each place's mean in train (`rmse_of_mean`), and the entropy of the targets (`bce_of_best`),
+the lowest possible cross entropy.
 
 Shapes: B batch, T frames, D = 14 x 8 x 2 numbers of a frame.
 """
@@ -52,6 +53,7 @@ class BikeFlow(OfArrays, Task):
     training sequences, new in each epoch, whatever the run's seed."""
 
     selection = "bce"
+    autoregressive = True
 
     def __init__(
         self,

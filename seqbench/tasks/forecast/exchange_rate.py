@@ -9,9 +9,9 @@ nothing can be learned from one day to the next, and a number near it says nothi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from seqbench.contracts.ranges import Between, Count
+from seqbench.contracts.ranges import Count, PartShare
 from seqbench.data.arrays.exchange_rate import COLUMNS, EXCHANGE_RATE
 from seqbench.data.arrays.published import Published
 from seqbench.data.arrays.store import ArraySet, ensure_arrays
@@ -19,8 +19,6 @@ from seqbench.data.files.lock import say
 from seqbench.tasks.forecast.errors import Errors
 from seqbench.tasks.forecast.windows import Windows
 from seqbench.tasks.sequences.of_arrays import OfArrays
-
-PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]
 
 
 class ExchangeRate(OfArrays, Windows):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from seqbench.contracts.batch import Batch
 from seqbench.contracts.evaluation import Sums
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
-from seqbench.contracts.ranges import Between, Count
+from seqbench.contracts.ranges import Count, PartShare
 from seqbench.contracts.task import SPLITS, Task
 from seqbench.data.errors import DataError
 from seqbench.data.files.lock import say
@@ -36,8 +36,6 @@ from seqbench.data.text.own.files import still_there
 from seqbench.errors import did_you_mean
 from seqbench.learners.network import Network
 from seqbench.tasks.forecast.errors import Errors
-
-PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]
 
 
 class Series(Task):

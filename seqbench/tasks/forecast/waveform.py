@@ -6,9 +6,9 @@ arXiv 1412.3555.
     input     frame 1, ..., T - 1
     target    frame 2, ..., T
 
-The recordings of a folder are shuffled once by `data_seed` and dealt to train, valid and test, whole; each is cut into
-sequences of at most `max_frames` frames, and what is left of a frame at its end is dropped. Samples are standardised by
-one mean and one deviation, those of train.
+The recordings of a folder that have two frames at least are shuffled once by `data_seed` and dealt to train, valid and
+test, whole; each is cut into sequences of at most `max_frames` frames, and what is left of a frame at its end is
+dropped. Samples are standardised by one mean and one deviation, those of train.
 
 `nll` is in nats a frame, of standardised samples; `nll_original` is that of samples from -1 to 1, lower by
 D ln(deviation) and often negative, as densities may be above 1. The paper's recordings are not public, and theirs is
@@ -28,7 +28,7 @@ import torch
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
-from seqbench.contracts.ranges import AtLeast, Between, Count
+from seqbench.contracts.ranges import AtLeast, Count, PartShare
 from seqbench.contracts.task import SPLITS, Sums, Task
 from seqbench.data.arrays.order import orders
 from seqbench.data.arrays.ragged import Ragged
@@ -41,7 +41,6 @@ from seqbench.data.text.own.files import still_there
 from seqbench.evaluation.scoring import score
 
 _STREAM = 0x3A7E  # apart from the other draws of the seed
-PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]
 
 
 class Waveform(Task):
@@ -72,14 +71,12 @@ class Waveform(Task):
         source = still_there(source, data_sha256)
         sha256 = _named(data_sha256, source)
         waves = ensure_waves(sha256, data_dir, source, say)
-        dealt = _dealt(len(waves["lengths"]), valid_share, test_share, data_seed)
         recordings = Ragged(np.asarray(waves["samples"]), np.asarray(waves["lengths"]))
-        pieces = {split: _pieces(recordings, rows, frame_size, max_frames) for split, rows in dealt.items()}
-        for split, of_split in pieces.items():
-            if not of_split:
-                raise DataError(
-                    f"No recording that falls to {split} has two frames of task.frame_size={frame_size} samples."
-                )
+        long_enough = np.flatnonzero(recordings.lengths >= 2 * frame_size)
+        dealt = _dealt(len(long_enough), len(recordings.lengths), valid_share, test_share, data_seed)
+        pieces = {
+            split: _pieces(recordings, long_enough[rows], frame_size, max_frames) for split, rows in dealt.items()
+        }
         train = np.concatenate(pieces["train"]).astype(np.float64)
         self.mean, self.deviation = float(train.mean()), float(train.std()) or 1.0
         self.pieces = {split: self._standardised(of_split) for split, of_split in pieces.items()}
@@ -147,13 +144,13 @@ def _named(data_sha256: str | None, source: str | None) -> str:
     return waves_checksum(source)
 
 
-def _dealt(n_recordings: int, valid_share: float, test_share: float, seed: int) -> dict[str, np.ndarray]:
-    """The recordings of each split."""
+def _dealt(n_recordings: int, n_all: int, valid_share: float, test_share: float, seed: int) -> dict[str, np.ndarray]:
+    """Which of the recordings that are long enough belong to each split."""
     n_valid, n_test = (max(1, round(n_recordings * share)) for share in (valid_share, test_share))
     if n_valid + n_test >= n_recordings:
         raise DataError(
-            f"{n_recordings} recordings cannot be dealt to train, valid and test by task.valid_share={valid_share:g} "
-            f"and task.test_share={test_share:g}: there must be one at least for each."
+            f"{n_recordings} recordings of at least two frames (of {n_all} in all) cannot be dealt to train, valid and "
+            f"test by task.valid_share={valid_share:g} and task.test_share={test_share:g}: there must be one for each."
         )
     order = np.argsort(philox(seed, _STREAM, 0).random_raw(n_recordings), kind="stable")
     cuts = (0, n_recordings - n_valid - n_test, n_recordings - n_test, n_recordings)

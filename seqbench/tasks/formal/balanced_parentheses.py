@@ -1,14 +1,15 @@
 """Balanced parentheses among letters: trained to some depth, tested on deeper words.
 
 The words are those of Wang and Niepert 2019 (arXiv 1901.08817): S -> (S) | SS | a | ... | z, each of the three kinds
-equally likely, and S becomes a letter where the word would grow too long. A word's depth is that of its parentheses:
+equally likely. Words that would grow too long or too deep are drawn again, where the authors' code stops expanding
+above 100 symbols. A word's depth is that of its parentheses:
 
     depth 2   (a(bc))x
 
 Words that are not balanced are made of balanced ones in one of two ways:
 
     replaced  each symbol with probability 1/2 by any of the 28, until ( and ) differ in number. So the authors make
-              them, and whoever counts the two can tell.
+              them, so counting parentheses is enough.
     swapped   a ( and a ) change places, so that the word is not balanced: only the order tells.
 """
 

@@ -1,6 +1,6 @@
-"""Palindromes: does a word read the same from behind? One of the tasks of Wang and Niepert 2019 (arXiv 1901.08817).
+"""Palindromes: does a word read the same backwards? One of the tasks of Wang and Niepert 2019 (arXiv 1901.08817).
 
-Their settings are not published, so lengths and the others are ours: a word that is none is a palindrome with one
+Their settings are not published, so lengths and the others are ours: a non-palindrome is a palindrome with one
 letter changed, not the middle one. No finite automaton decides it, for the first half must be remembered.
 """
 

@@ -8,7 +8,8 @@
 In 3 the two runs need not be neighbours. Of each length at most 1,000 words are drawn without repetition; the first 150
 of the language and the first 150 others remain, and the larger of these two sets is cut to the smaller one's size and
 20. So the splits train and valid of state-regularised networks were made (Wang and Niepert 2019, arXiv 1901.08817).
-Their test set is their validation set; ours are longer words, as many of the language as others.
+Their test set is their validation set; ours are longer words, as many of the language as others. Of a language with few
+long words, such as 1 and 2, each stands there many times.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Denoising: digits scattered over a noise of blanks, to be said in their order (as Mucllari et al. 2022 have it).
+"""Denoising: digits scattered among blanks, to be repeated in order (as Mucllari et al. 2022 have it).
 
 Mucllari, Zadorozhnyy, Pospisil, Nguyen, Ye, arXiv 2208.06496; the task is that of GORU (Jing et al. 2017). K digits a
 (1 to 9) lie among T + K - 1 steps; 0 is blank, M a marker:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from seqbench.contracts.ranges import Between, Count, OneOf
+from seqbench.contracts.ranges import Count, OneOf, PartShare
 from seqbench.data.errors import DataError
 from seqbench.data.files.lock import say
 from seqbench.data.sentencepiece_model import KINDS
@@ -22,8 +22,6 @@ from seqbench.data.text.own.units import UNITS, UnitSettings
 from seqbench.data.text.tokenizer import EOS
 from seqbench.evaluation.scoring import perplexity
 from seqbench.tasks.text.continuous_text import ContinuousText, check_windows
-
-PartShare = Annotated[float, Between(0, 1, without_low=True, without_high=True)]
 
 
 class OwnText(ContinuousText):

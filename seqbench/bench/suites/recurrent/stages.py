@@ -109,6 +109,8 @@ STAGES: dict[str, Layer] = {
 
 def stage(name: str) -> Callable[..., Callable[[], None]]:
     def build(H: int, B: int, T: int, layers: int, backward: int) -> Callable[[], None]:
+        torch._dynamo.reset()  # or what is compiled for one shape after the other runs uncompiled from the fifth on
+        compiled.cache_clear()
         torch.manual_seed(0)
         network = nn.ModuleList(nn.LSTM(H, H) for _ in range(layers)).to(device())
         x_TBD = torch.randn(T, B, H, device=device())

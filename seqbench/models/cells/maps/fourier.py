@@ -19,7 +19,7 @@ from seqbench.models.cells.maps.complex_pairs import real_matrix, to_complex, to
 class Fourier:
     """The map of theta (3, N), the complex v (2, N), and the order in which P takes numbers: out_j = in_{order_j}.
 
-    Its constants are computed in float64 whatever the parameters' type, and rounded once: an error of W's is made again
+    Its constants are computed in float64 whatever the parameters' type, and rounded once: an error in W is repeated
     at each of 1,000 steps.
     """
 

@@ -109,7 +109,9 @@ class NeumannCayley(nn.Module):
             return self.entries - self.inverse_of
         assert self.assumed_lr is not None
         gradient_K = self.entries.grad
-        return torch.zeros_like(self.entries) if gradient_K is None else -self.assumed_lr * gradient_K
+        if gradient_K is None or not gradient_K.isfinite().all():  # of a step in half precision that is left out
+            return torch.zeros_like(self.entries)
+        return -self.assumed_lr * gradient_K
 
     @property
     def _dtype(self) -> torch.dtype:
