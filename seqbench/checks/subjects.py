@@ -1,5 +1,5 @@
-"""Small tasks with untrained learners, on which evaluations and analyses are checked: a text, sentences with their
-translations, and sequences that a network has made.
+"""Small tasks with untrained learners, on which evaluations and analyses are checked: a text (read by an LSTM, and by a
+searched cell), sentences with their translations, and sequences that a network has made.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.other.spectral_rnn import SpectralRNN
+from seqbench.models.recurrent.cell_search import CellSearch
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.translation.rnn_attention import RNNAttention
 from seqbench.tasks.synthetic.input_output import InputOutput
@@ -148,7 +149,14 @@ def input_output() -> Made:
     return _trained(task, SpectralRNN(task.inputs, task.outputs, hidden_size=3))
 
 
-SUBJECTS = (words, sentences, input_output)
+def searched_words() -> Made:
+    """A text, and a recurrent cell in float64 that chooses its structure."""
+    torch.manual_seed(0)
+    network = Network(LearnedEmbedding(N_TYPES, 5, None), CellSearch(5, 6), Softmax(6, N_TYPES)).double()
+    return _trained(Words(), network)
+
+
+SUBJECTS = (words, sentences, input_output, searched_words)
 
 
 def suited(attempt: Callable[[Made], object], subjects: Iterable[Callable[[], Made]]) -> Made:

@@ -8,6 +8,11 @@ import torch
 from torch import nn
 
 from seqbench.checks.models import check_backbone
+from seqbench.config.check import check
+from seqbench.config.compose import composed
+from seqbench.errors import ConfigError
+from seqbench.models.cells.norm.layer_norm import LayerNorm
+from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.structure.candidates import Scorer, Triples, margin_loss
 from seqbench.models.cells.structure.tree import N_LEAVES, Tree, pairs
 from seqbench.models.recurrent.cell_search import CellSearch
@@ -46,7 +51,7 @@ def randomised(model, gain=0.5):
 
 def forced_gru(hidden_size):
     torch.manual_seed(0)
-    model = randomised(CellSearch(hidden_size, hidden_size).double())
+    model = randomised(CellSearch(hidden_size, hidden_size, norm=NoNorm).double())
     triples = model.cell.triples
     with torch.no_grad():
         triples.left[:, 3] = triples.right[:, 3] = torch.eye(hidden_size)
@@ -105,11 +110,10 @@ def test_a_mixture_is_weighted_by_the_scores():
     scorer = model.cell.scorer
     (mixed_BH,), scores_BNK = model.cell._mixed(v_BNKH)
     for row in range(2):
-        scores = [
-            float(scorer.outer.weight @ torch.relu(scorer.inner.weight @ v + scorer.inner.bias)) for v in v_BNKH[row, 0]
-        ]
+        w_KH = model.cell.norm(v_BNKH[row, 0])
+        scores = [float(scorer.outer.weight @ torch.relu(scorer.inner.weight @ w + scorer.inner.bias)) for w in w_KH]
         total = sum(map(math.exp, scores))
-        expected = sum(math.exp(score) / total * v for score, v in zip(scores, v_BNKH[row, 0], strict=True))
+        expected = sum(math.exp(score) / total * w for score, w in zip(scores, w_KH, strict=True))
         assert scores_BNK[row, 0].tolist() == pytest.approx(scores)
         torch.testing.assert_close(mixed_BH[row], expected)
 
@@ -134,14 +138,14 @@ def test_aux_is_summed_over_nodes_and_averaged_over_rows_and_steps(search):
                 total += max(0.0, 0.7 - (best - second)) / 0.7
                 n_nodes += 1
     assert n_nodes == 6 * {"merged": 6, "tree": 9}[search]
-    assert float(model(x_BTD)[2]) == pytest.approx(0.3 * total / 6)
+    assert model(x_BTD)[2].item() == pytest.approx(0.3 * total / 6)
     model.margin_weight = 0.0
     assert model(x_BTD)[2] is None
 
 
 def small_tree(d=2, n_nodes=3):
     torch.manual_seed(3)
-    tree = Tree(Triples(d), Scorer(d, 5), n_nodes)
+    tree = Tree(Triples(d), LayerNorm(d), Scorer(d, 5), n_nodes)
     return randomised(tree.double(), gain=1.0).requires_grad_(False)
 
 
@@ -156,7 +160,7 @@ def enumerated(tree, at_hand, node, n_open):
             for name, function in FUNCTIONS.items():
                 result = function(v)
                 deviation = result - result.mean()
-                normal = deviation / (deviation.square().mean() + 1e-5).sqrt()
+                normal = deviation / (deviation.square().mean() + 1e-5).sqrt() * tree.norm.weight + tree.norm.bias
                 allowed = (i >= N_LEAVES) + (j >= N_LEAVES) >= n_components_needed
                 allowed = allowed and (node > 1 or k == node)
                 allowed = allowed and (name in ("sigmoid", "tanh") or float(v.abs().max()) <= 1)
@@ -206,7 +210,7 @@ def test_trees_are_those_of_an_enumeration(n_nodes):
 @pytest.mark.parametrize("node", range(9))
 def test_the_number_of_candidates(node):
     """40 for each pair at hand, a quarter of them at the first two nodes; and the pairs that leave one component."""
-    tree = Tree(Triples(2), Scorer(2, 5))
+    tree = Tree(Triples(2), LayerNorm(2, affine=False), Scorer(2, 5))
     n_left = 9 - node
     for n_open in range(0 if node == 0 else 1, tree.most_open(node) + 1):
         i_P, j_P = pairs(N_LEAVES + tree.most_open(node))
@@ -224,7 +228,7 @@ def test_the_number_of_candidates(node):
 
 def test_every_tree_ends_in_one_component():
     """Whatever is taken among what is allowed."""
-    tree, draw = Tree(Triples(2), Scorer(2, 5)), torch.Generator().manual_seed(0)
+    tree, draw = Tree(Triples(2), LayerNorm(2, affine=False), Scorer(2, 5)), torch.Generator().manual_seed(0)
     tree.scorer.forward = lambda v: torch.randn(v.shape[:-1], generator=draw, dtype=v.dtype)
     _, scores = tree.step(torch.randn(200, 2, generator=draw), torch.randn(200, 2, generator=draw))
     best_BN = torch.cat([part.argmax(-1) for part in scores], -1)
@@ -246,6 +250,20 @@ def test_rows_have_trees_of_their_own():
     assert len({step.expression for row in rows for step in row}) > 3
 
 
-def test_one_unit_has_nothing_to_be_normalised_over():
-    with pytest.raises(ValueError, match="hidden_size is at least 2"):
-        CellSearch(6, 1, "tree")
+def test_without_a_norm_h_is_not_bounded():
+    """Which is why there is one: twice the identity at every node takes h beyond any bound."""
+    torch.manual_seed(0)
+    largest = []
+    for norm in (NoNorm, LayerNorm):
+        model = CellSearch(4, 4, norm=norm).double()
+        with torch.no_grad():
+            model.cell.triples.left.mul_(20)
+            model.cell.triples.right.mul_(20)
+        x_BTD = torch.randn(1, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        largest.append(float(model(x_BTD)[0].abs().max()))
+    assert largest[0] > 1e6 and largest[1] <= 3**0.5
+
+
+def test_a_search_that_there_is_not():
+    with pytest.raises(ConfigError, match=r"model\.search is one of merged, tree, not 'forest'"):
+        check(composed(["model=cell_search", "model.search=forest"]))

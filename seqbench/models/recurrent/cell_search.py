@@ -18,6 +18,7 @@ Shapes: B batch, T time, D features, H units, K candidates, N nodes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -25,8 +26,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seqbench.contracts.backbone import Backbone, ParameterGroup
+from seqbench.contracts.norm import Norm
 from seqbench.contracts.pytree import State
 from seqbench.contracts.ranges import Count, NotNegative, OneOf, Positive
+from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.structure.candidates import Chosen, Scorer, Triples, margin_loss
 from seqbench.models.cells.structure.merged import Merged
 from seqbench.models.cells.structure.tree import Tree
@@ -49,17 +52,17 @@ class CellSearch(Backbone):
         d_input: int,
         hidden_size: Count,
         search: Annotated[str, OneOf("merged", "tree")] = "merged",
+        norm: Callable[..., Norm] = LayerNorm,
         d_score: Count = 64,
         margin: Positive = 1.0,
         margin_weight: NotNegative = 0.1,
     ):
         super().__init__()
-        if search == "tree" and hidden_size < 2:
-            raise ValueError("search=tree normalises a candidate over its units: hidden_size is at least 2")
         self.d_input, self.d_output = d_input, hidden_size
         self.margin, self.margin_weight = margin, margin_weight
         self.projection = None if d_input == hidden_size else nn.Linear(d_input, hidden_size, bias=False)
-        self.cell = (Merged if search == "merged" else Tree)(Triples(hidden_size), Scorer(hidden_size, d_score))
+        parts = Triples(hidden_size), norm(d_input=hidden_size), Scorer(hidden_size, d_score)
+        self.cell = Merged(*parts) if search == "merged" else Tree(*parts)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, Tensor | None]:
         has_aux = self.training and self.margin_weight > 0

@@ -9,10 +9,13 @@ take the triples 0 and 1; at the others all K candidates are computed and mixed 
     kept        c  = mix_k (z L_k) * (h R_k) + b_k
     candidate   n  = mix_k tanh(x L_k + u R_k + b_k)
     new         a  = mix_k (o L_k) * (n R_k) + b_k
-    output      h' = mix_k a L_k + c R_k + b_k              mix_k v_k = sum_k softmax_k(s(v_k)) v_k
+    output      h' = mix_k a L_k + c R_k + b_k
 
-With k = 2 for the candidate, k = 3 elsewhere, L_3 = R_3 = I and b_3 = 0 this is the GRU of Cho et al. 2014, whose reset
-gate acts before the recurrent product.
+    mix_k v_k = sum_k softmax_k(s(w_k)) w_k,   w_k = norm(v_k)
+
+With k = 2 for the candidate, k = 3 elsewhere, L_3 = R_3 = I, b_3 = 0 and no norm this is the GRU of Cho et al. 2014,
+whose reset gate acts before the recurrent product. The authors' code has no norm here. But products and sums of
+mixtures, unlike a GRU, do not bound h, and without one training diverges as soon as a mixture of the L or R grows.
 
 Shapes: B batch, T time, N nodes, K triples, H units.
 """
@@ -30,11 +33,11 @@ NODES = ("reset", "complement", "kept", "candidate", "new", "output")  # in the 
 
 
 class Merged(nn.Module):
-    """One step of the cell. `scorer` maps candidates (..., K, H) to scores (..., K)."""
+    """One step of the cell. `norm` is of each candidate (..., H); `scorer` maps (..., K, H) to scores (..., K)."""
 
-    def __init__(self, triples: Triples, scorer: nn.Module):
+    def __init__(self, triples: Triples, norm: nn.Module, scorer: nn.Module):
         super().__init__()
-        self.triples, self.scorer = triples, scorer
+        self.triples, self.norm, self.scorer = triples, norm, scorer
 
     def prepare(self, x_BTH: Tensor) -> Tensor:
         """(B, T, K, H): what `step` reads of the inputs, x L_k + b_k, for all steps at once."""
@@ -55,6 +58,7 @@ class Merged(nn.Module):
 
     def _mixed(self, v_BNKH: Tensor) -> tuple[Sequence[Tensor], Tensor]:
         """Each node's mixture (B, H), and the scores (B, N, K)."""
+        v_BNKH = self.norm(v_BNKH)
         scores_BNK = self.scorer(v_BNKH)
         return (scores_BNK.softmax(-1)[..., None] * v_BNKH).sum(-2).unbind(1), scores_BNK
 

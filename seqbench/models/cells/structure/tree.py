@@ -8,11 +8,12 @@ and 0, the components that are open (nodes that no other has taken yet) and each
 of every k, so 40 for a pair; f is sigmoid or tanh alone where the argument exceeds 1 in any unit. A pair of leaves
 opens a component, a leaf and a component extend it, and two components merge. So that one component is left in the end,
 with c open and m nodes to come only merges are allowed where m = c - 1, and no pairs of leaves where m = c. The first
-node takes triple 0, the second triple 1. A node's vector is sum_i softmax_i(s(v_i)) v_i over its candidates; which pair
-it has taken is that of the best candidate. The last node's vector is the new h.
+node takes triple 0, the second triple 1. With w_i = norm(v_i) of a candidate v_i, a node's vector is the sum over its
+candidates of softmax_i(s(w_i)) w_i; which pair it has taken is that of the best candidate. The last node's vector is
+the new h.
 
-Unlike in the authors' code, each row of a batch has a tree of its own, which is the paper's idea, and a candidate is
-normalised over its units rather than over the batch and its units: no row depends on others.
+Unlike in the authors' code, each row of a batch has a tree of its own, which is the paper's idea, and the norm is not
+over the batch, so that no row depends on others.
 
 Shapes: B batch, H units, C leaves and components, P pairs, K triples, O operations, F functions.
 """
@@ -38,11 +39,11 @@ N_OF_PAIR = N_TRIPLES * len(OPERATIONS) * len(FUNCTIONS)
 
 
 class Tree(nn.Module):
-    """One step of the cell. `scorer` maps candidates (..., H) to scores (...)."""
+    """One step of the cell. `norm` is of each candidate (..., H); `scorer` maps them to scores (...)."""
 
-    def __init__(self, triples: Triples, scorer: nn.Module, n_nodes: int = N_NODES):
+    def __init__(self, triples: Triples, norm: nn.Module, scorer: nn.Module, n_nodes: int = N_NODES):
         super().__init__()
-        self.triples, self.scorer, self.n_nodes = triples, scorer, n_nodes
+        self.triples, self.norm, self.scorer, self.n_nodes = triples, norm, scorer, n_nodes
 
     def prepare(self, x_BTH: Tensor) -> Tensor:
         """What `step` reads of the inputs."""
@@ -71,8 +72,7 @@ class Tree(nn.Module):
         bias_KH = self.triples.bias
         v_BPKOH = torch.stack([left_BPKH + right_BPKH + bias_KH, left_BPKH * right_BPKH + bias_KH], 3)
         results = [v_BPKOH.sigmoid(), v_BPKOH.tanh(), 1 - v_BPKOH, v_BPKOH, v_BPKOH.relu()]
-        values = torch.stack(results, 4)
-        return F.layer_norm(values, values.shape[-1:]), v_BPKOH.abs().amax(-1) <= 1
+        return self.norm(torch.stack(results, 4)), v_BPKOH.abs().amax(-1) <= 1
 
     def allowed(self, node: int, n_open_B: Tensor, i_P: Tensor, j_P: Tensor) -> Tensor:
         """(B, P, K, 1): the pairs that are at hand and leave one component in the end, and the node's triples."""
