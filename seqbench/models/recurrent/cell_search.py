@@ -3,9 +3,9 @@
 Qian, Kennedy, Klabjan 2019, arXiv 1905.10540; details after the authors' code, of which planB is search=merged and
 planA is search=tree. At each step a tree of nodes leads from x_t and h_{t-1} to h_t. A node's candidates differ in
 the weights (L_k, R_k, b_k), k = 0 to 3, that they take, and in a tree in operands, operation and function, too
-(cells/structure/merged.py and tree.py). A network s scores a candidate by its vector v alone, and
+(cells/structure/merged.py and tree.py). A network s scores a candidate by its vector v alone, normalised, and
 
-    node = sum_i softmax_i(s(v_i)) v_i              structure: the candidate of the best score, at each node
+    node = sum_i softmax_i(s(w_i)) w_i,  w_i = norm(v_i)        structure: the candidate of the best score, at each node
     aux = margin_weight * sum over nodes of max(0, m - (best score - second best)) / m,  a mean over rows and steps
 
 The mixture is used in evaluation, too. Left out of the paper's objective is the distance of the tree to that of a
@@ -40,6 +40,8 @@ class CellSearch(Backbone):
 
     - `search` is merged, over the weights in the tree of a GRU, or tree, over all trees of nine nodes: up to 1,120
       candidates a node, so for a few units and short sequences.
+    - `norm` makes one of so many features, for each candidate; all share it. planA's is of the batch, so that rows depend
+      on each other; planB has none, and diverges on a text at its own learning rate.
     - `d_score` is the width of the network that scores.
     - `margin` m and `margin_weight` are those of aux, which is there in training alone.
 
