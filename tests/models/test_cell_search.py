@@ -237,9 +237,11 @@ def test_every_tree_ends_in_one_component():
     assert all(expression.count("[") == 9 for expression in expressions)
 
 
-def test_contract_of_the_search_over_trees():
-    """Its rounding in bfloat16 may choose another tree, so it is not in test_contract.py, which asks for autocast."""
-    check_backbone(lambda: CellSearch(6, hidden_size=5, search="tree", d_score=5), 6)
+@pytest.mark.parametrize("search", ["merged", "tree"])
+def test_contract_with_a_norm(search):
+    """In bfloat16 rounding may choose another tree, and a norm enlarges it where units differ little: test_contract.py,
+    which asks for autocast, has the merged search without a norm."""
+    check_backbone(lambda: CellSearch(6, hidden_size=5, search=search, d_score=5), 6)
 
 
 def test_rows_have_trees_of_their_own():
@@ -260,7 +262,7 @@ def test_without_a_norm_h_is_not_bounded():
             model.cell.triples.left.mul_(20)
             model.cell.triples.right.mul_(20)
         x_BTD = torch.randn(1, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-        largest.append(float(model(x_BTD)[0].abs().max()))
+        largest.append(model(x_BTD)[0].abs().max().item())
     assert largest[0] > 1e6 and largest[1] <= 3**0.5
 
 

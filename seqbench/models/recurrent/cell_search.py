@@ -40,8 +40,8 @@ class CellSearch(Backbone):
 
     - `search` is merged, over the weights in the tree of a GRU, or tree, over all trees of nine nodes: up to 1,120
       candidates a node, so for a few units and short sequences.
-    - `norm` makes one of so many features, for each candidate; all share it. planA's is of the batch, so that rows depend
-      on each other; planB has none, and diverges on a text at its own learning rate.
+    - `norm` is of each candidate, over its units; all share it. planA's is of the batch, by which rows depend on each
+      other; planB has none, and diverges on a text at its own learning rate.
     - `d_score` is the width of the network that scores.
     - `margin` m and `margin_weight` are those of aux, which is there in training alone.
 
