@@ -41,6 +41,7 @@ from seqbench.models.other.mlp import MLP
 from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.bn_lstm import BNLSTM
+from seqbench.models.recurrent.cell_search import CellSearch
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
@@ -97,6 +98,7 @@ MODELS = {
     "bn_lstm-no-norm": lambda: BNLSTM(D, 8, NoNorm, init="orthogonal"),
     "bn_lstm-layer_norm": lambda: BNLSTM(D, 8, LayerNorm),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
+    "cell_search": lambda: CellSearch(D, hidden_size=8, norm=NoNorm, d_score=5),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),

@@ -1,5 +1,6 @@
-"""Small tasks with untrained learners, on which evaluations and analyses are checked: a text, sentences with their
-translations, sequences that a network has made, words of a regular language, and a made series.
+"""Small tasks with untrained learners, on which evaluations and analyses are checked: a text (read by an LSTM, and by a
+searched cell), sentences with their translations, sequences that a network has made, words of a regular language, and a
+made series.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from seqbench.learners.network import Network
 from seqbench.learners.seq2seq import PairBatch, PairInputs, build_seq2seq
 from seqbench.models.other.spectral_rnn import SpectralRNN
 from seqbench.models.recurrent.arma import ARMA
+from seqbench.models.recurrent.cell_search import CellSearch
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.translation.rnn_attention import RNNAttention
@@ -168,7 +170,14 @@ def made_series() -> Made:
     return _trained(task, Network(OneHot(None, 1), ARMA(1, p=2, q=1), Direct(1, 1)))
 
 
-SUBJECTS = (words, sentences, input_output, regular, made_series)
+def searched_words() -> Made:
+    """A text, and a recurrent cell in float64 that chooses its structure."""
+    torch.manual_seed(0)
+    network = Network(LearnedEmbedding(N_TYPES, 5, None), CellSearch(5, 6), Softmax(6, N_TYPES)).double()
+    return _trained(Words(), network)
+
+
+SUBJECTS = (words, sentences, input_output, regular, made_series, searched_words)
 
 
 def suited(attempt: Callable[[Made], object], subjects: Iterable[Callable[[], Made]]) -> Made:

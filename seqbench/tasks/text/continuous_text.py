@@ -51,7 +51,8 @@ class ContinuousText(Task):
             "valid": EvaluationStream(self.ids["valid"], eval_window, before),
             "test": EvaluationStream(self.ids["test"], eval_window, before),
         }
-        n_types = len(prepared.vocabulary)
+        self.vocabulary = prepared.vocabulary
+        n_types = len(self.vocabulary)
         self.inputs, self.outputs = Inputs(n_tokens=n_types), Outputs("classes", n_types)
         self.baseline: dict[str, float] = {}
 
