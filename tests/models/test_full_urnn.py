@@ -66,3 +66,17 @@ def test_the_start_is_unitary():
     w = torch.view_as_complex(model.weight.detach())
     torch.testing.assert_close(w.mH @ w, torch.eye(64, dtype=w.dtype), rtol=0, atol=1e-5)
     assert model.start.abs().max() <= math.sqrt(3 / 128) and model.bias.abs().max() <= 0.01
+
+
+def test_the_diagnostic_says_whether_w_is_still_unitary():
+    torch.manual_seed(0)
+    model = FullURNN(d_input=2, hidden_size=5)
+    assert model.diagnostics()["orthogonality"] == (0.0, 0.0)
+    model.eval()
+    model(torch.randn(1, 2, 2))
+    defect, count = model.diagnostics()["orthogonality"]
+    assert count == 1 and defect < 1e-6
+    with torch.no_grad():
+        model.weight[0, 0] += 0.5
+    model(torch.randn(1, 2, 2))
+    assert model.diagnostics()["orthogonality"][0] > 0.1

@@ -36,7 +36,8 @@ class FullURNN(Recurrent):
     - `backend` does not affect results (cells/time_loop/recurrence.py).
 
     W starts uniformly distributed over the unitary matrices, V in +-sqrt(6 / (d_input + 2 N)), b in +-0.01, the first
-    state in +-sqrt(3 / (2 N)). W is the parameter group "recurrent".
+    state in +-sqrt(3 / (2 N)). W is the parameter group "recurrent". The diagnostic "orthogonality" is the largest entry
+    of | W^H W - I | in an evaluation: it shows whether the optimizer has kept W unitary.
     """
 
     touches_all = False  # a carried state takes the place of the first one
@@ -49,10 +50,20 @@ class FullURNN(Recurrent):
         self.weight = nn.Parameter(torch.view_as_real(random_unitary(n, True)))  # (N, N, 2): real and imaginary parts
         self.bias = _uniform(0.01, n)
         self.start = _uniform(math.sqrt(3 / (2 * n)), 2 * n)
+        self._defect: float | None = None
 
     def linear_map(self) -> Map:
         weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-        return Dense(real_matrix(torch.view_as_complex(weight).T))
+        w_NN = torch.view_as_complex(weight)
+        if not self.training and self._defect is None:
+            with torch.no_grad():
+                identity_NN = torch.eye(len(w_NN), dtype=w_NN.dtype, device=w_NN.device)
+                self._defect = float((w_NN.mH @ w_NN - identity_NN).abs().max())
+        return Dense(real_matrix(w_NN.T))
+
+    def diagnostics(self) -> dict[str, tuple[float, float]]:
+        defect, self._defect = self._defect, None
+        return {"orthogonality": (0.0, 0.0) if defect is None else (defect, 1.0)}
 
     def first_state(self, n_rows: int, linear_map: Map) -> Tensor:
         return self.start.expand(n_rows, -1)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqbench.contracts.ranges import AtLeast, Count, OneOf, Positive
+from seqbench.contracts.ranges import Count, OneOf, Positive
 from seqbench.data.random_bits import check_data_seed, philox
 from seqbench.errors import did_you_mean
 from seqbench.tasks.forecast.errors import Errors
@@ -40,10 +40,10 @@ class MadeSeries(Windows):
         beta: Sequence[float] | None = None,
         gamma: Sequence[float] | None = None,
         noise: Positive | None = None,
-        train_size: Count = 490,
+        train_size: Annotated[int, AtLeast(2)] = 490,
         valid_size: Count = 210,
         test_size: Count = 300,
-        window: Annotated[int, AtLeast(1)] = 10,
+        window: Count = 10,
         batch_size: Count = 50,
         eval_batch_size: Count = 500,
         data_seed: int = 0,
