@@ -36,8 +36,8 @@ class FullURNN(Recurrent):
     - `backend` does not affect results (cells/time_loop/recurrence.py).
 
     W starts uniformly distributed over the unitary matrices, V in +-sqrt(6 / (d_input + 2 N)), b in +-0.01, the first
-    state in +-sqrt(3 / (2 N)). W is the parameter group "recurrent". The diagnostic "orthogonality" is the largest entry
-    of | W^H W - I | in an evaluation: it shows whether the optimizer has kept W unitary.
+    state in +-sqrt(3 / (2 N)). W is the parameter group "recurrent". The diagnostic "orthogonality" is the largest
+    entry of | W^H W - I | in an evaluation: it shows whether the optimizer has kept W unitary.
     """
 
     touches_all = False  # a carried state takes the place of the first one

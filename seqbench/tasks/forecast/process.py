@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqbench.contracts.ranges import Count, OneOf, Positive
+from seqbench.contracts.ranges import AtLeast, Count, OneOf, Positive
 from seqbench.data.random_bits import check_data_seed, philox
 from seqbench.errors import did_you_mean
 from seqbench.tasks.forecast.errors import Errors
