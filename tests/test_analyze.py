@@ -69,7 +69,7 @@ def test_tables_and_plots_show_it(seqbench_in, trained):
 def test_what_cannot_be_analyzed(seqbench_in, trained, tmp_path):
     folder, run = trained
     for arguments, sentence in [
-        ([f"run={run}"], "Name an analysis as analysis=<name>: automaton, loss_modelling"),
+        ([f"run={run}"], "Name an analysis as analysis=<name>: arma_coefficients, automaton, cell_structure"),
         ([f"run={run}", "analysis=los_modelling"], "los_modelling"),
         ([f"run={run}", *FEW, "analysis.n_row=4"], "n_row"),
         ([f"run={run}", *FEW, "analysis.sparsity=2"], "analysis.sparsity is between 0 and 1, not 2"),

@@ -33,10 +33,10 @@ COMMAND_LINE = [
         "show optimizer=adam +optimizer.groups.recurrent.params=5",
         "optimizer.groups.recurrent.params is not an argument of Adam.",
     ),
-    ("show head=5", "head=5 does not exist; there are adaptive, focal, hebbian, sigmoid, softmax, squared_error."),
+    ("show head=5", "head=5 does not exist; there are adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error."),
     (
         "train head=null",
-        "head=null does not exist; there are adaptive, focal, hebbian, sigmoid, softmax, squared_error.",
+        "head=null does not exist; there are adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error.",
     ),
     ("show =3", "'=3' cannot be read as a setting; settings are written key=value."),
     ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),

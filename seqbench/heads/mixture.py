@@ -1,5 +1,6 @@
-"""A density of real numbers: a mixture of Gaussians with diagonal covariances (Bishop 1994; Graves 2013,
-arXiv 1308.0850).
+"""A density of real numbers: a mixture of Gaussians with diagonal covariances (Bishop 1994).
+
+As networks of sequences have it since Graves 2013, arXiv 1308.0850:
 
     p(x | y) = sum_k pi_k prod_r N(x_r; mu_kr, sigma_kr^2)      pi = softmax(a), sigma = softplus(s) + min_deviation
 

@@ -1,5 +1,7 @@
 """Every stage of the LSTM computes what torch's layer does, outputs and gradients, in float64."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -22,7 +24,7 @@ def run(name: str) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", stages.STAGES)
 def test_a_stage_is_torchs_lstm(name, monkeypatch):
-    monkeypatch.setattr(stages, "compiled", lambda function: function)  # which takes many seconds
+    monkeypatch.setattr(stages, "compiled", functools.cache(lambda function: function))  # which takes many seconds
     _compare(name)
 
 

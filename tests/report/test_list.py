@@ -99,7 +99,7 @@ def test_what_can_be_chosen(seqbench, kind):
 def test_models_stand_by_family(seqbench):
     code, said, errors = seqbench("list", "models", "logs")
     assert (code, errors) == (0, "")
-    assert "model, recurrent:\n  awd_lstm " in said
+    assert "model, recurrent:\n  arma " in said
     assert "\n  lstm                     Long short-term memory (Hochreiter and Schmidhuber 1997)\n" in said
     assert said.endswith('in addition to metrics.jsonl; needs pip install "seqbench[wandb]"\n')
 
