@@ -5,6 +5,7 @@ import torch
 from said import left, one_sentence, run_id
 
 HEADS = "adaptive, focal, hebbian, sigmoid, softmax, squared_error"
+HEADS = "adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error"
 COMMAND_LINE = [
     # the nearest name is one of what is chosen, not of the defaults
     ("train model=transformer model.n_head=2", "model.n_head is not a setting (did you mean model.n_heads?)."),
@@ -33,10 +34,10 @@ COMMAND_LINE = [
         "show optimizer=adam +optimizer.groups.recurrent.params=5",
         "optimizer.groups.recurrent.params is not an argument of Adam.",
     ),
-    ("show head=5", "head=5 does not exist; there are adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error."),
+    ("show head=5", f"head=5 does not exist; there are {HEADS}."),
     (
         "train head=null",
-        "head=null does not exist; there are adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error.",
+        f"head=null does not exist; there are {HEADS}.",
     ),
     ("show =3", "'=3' cannot be read as a setting; settings are written key=value."),
     ("show --config-dir nowhere model=lstm", "--config-dir nowhere is not a folder."),
