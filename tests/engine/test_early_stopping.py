@@ -22,7 +22,7 @@ def test_a_run_without_a_new_best_ends_after_its_patience(seqbench, tmp_path):
 
 
 def test_a_run_that_improves_goes_on(seqbench, tmp_path):
-    seqbench("train", *EVERY_STEP, "optimizer.lr=1e-4", "train.patience=20")
+    seqbench("train", *EVERY_STEP, "optimizer.lr=1e-4", "train.patience=2")
     assert record(tmp_path)["steps"] == 20
 
 

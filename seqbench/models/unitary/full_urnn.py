@@ -19,17 +19,17 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqbench.contracts.backbone import ParameterGroup
 from seqbench.contracts.ranges import Backend, Count
 from seqbench.models.cells.maps.complex_pairs import real_matrix
 from seqbench.models.cells.maps.kronecker import random_unitary
 from seqbench.models.cells.time_loop.recurrence import Dense, Map
-from seqbench.models.cells.time_loop.recurrent import Recurrent
+from seqbench.models.cells.time_loop.trained_start import TrainedStart, uniform
 
 
-class FullURNN(Recurrent):
+class FullURNN(TrainedStart):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, 2 N). State: h, of the same width; a trained one begins a sequence.
 
     - `hidden_size` is N.
@@ -40,16 +40,14 @@ class FullURNN(Recurrent):
     entry of | W^H W - I | in an evaluation: it shows whether the optimizer has kept W unitary.
     """
 
-    touches_all = False  # a carried state takes the place of the first one
-
     def __init__(self, d_input: int, hidden_size: Count, backend: Backend = "auto"):
         super().__init__("complex_modrelu", backend)
         n = hidden_size
         self.d_output = 2 * n
-        self.weight_input = _uniform(math.sqrt(6 / (d_input + 2 * n)), d_input, 2 * n)
+        self.weight_input = uniform(math.sqrt(6 / (d_input + 2 * n)), d_input, 2 * n)
         self.weight = nn.Parameter(torch.view_as_real(random_unitary(n, True)))  # (N, N, 2): real and imaginary parts
-        self.bias = _uniform(0.01, n)
-        self.start = _uniform(math.sqrt(3 / (2 * n)), 2 * n)
+        self.bias = uniform(0.01, n)
+        self.start = uniform(math.sqrt(3 / (2 * n)), 2 * n)
         self._defect: float | None = None
 
     def linear_map(self) -> Map:
@@ -65,12 +63,5 @@ class FullURNN(Recurrent):
         defect, self._defect = self._defect, None
         return {"orthogonality": (0.0, 0.0) if defect is None else (defect, 1.0)}
 
-    def first_state(self, n_rows: int, linear_map: Map) -> Tensor:
-        return self.start.expand(n_rows, -1)
-
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return {"recurrent": ParameterGroup([self.weight], recurrent=True)}
-
-
-def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

@@ -17,7 +17,7 @@ import math
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from seqbench.contracts.backbone import ParameterGroup
 from seqbench.contracts.ranges import Backend, Count, OneOf
@@ -25,12 +25,12 @@ from seqbench.models.cells.maps.complex_pairs import to_complex
 from seqbench.models.cells.maps.fourier import Fourier
 from seqbench.models.cells.time_loop.native import library
 from seqbench.models.cells.time_loop.recurrence import Dense, Map
-from seqbench.models.cells.time_loop.recurrent import Recurrent
+from seqbench.models.cells.time_loop.trained_start import TrainedStart, uniform
 
 TRANSFORMS_FROM = 64  # units; with fewer, a product with W takes less time (bench/suites/recurrent/unitary.py)
 
 
-class URNN(Recurrent):
+class URNN(TrainedStart):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, 2 N). State: h, of the same width; a trained one begins a sequence.
 
     - `hidden_size` is N.
@@ -46,7 +46,6 @@ class URNN(Recurrent):
     """
 
     machine_settings = ("form", "backend")
-    touches_all = False  # a carried state takes the place of the first one
 
     def __init__(
         self,
@@ -61,11 +60,11 @@ class URNN(Recurrent):
         n = hidden_size
         self.d_output, self.conjugated, self.form = 2 * n, conjugated, form
         by_paper = init == "paper"
-        self.weight_input = _uniform(math.sqrt(6 / (d_input + 2 * n)), d_input, 2 * n)
-        self.theta = _uniform(math.pi, 3, n)
-        self.reflections = _uniform(1.0 if by_paper else math.sqrt(6 / (2 + 2 * n)), 2, 2 * n)  # v1, v2 as (Re, Im)
-        self.bias = _uniform(0.0 if by_paper else 0.01, n)
-        self.start = _uniform(math.sqrt(3 / (2 * n)), 2 * n)
+        self.weight_input = uniform(math.sqrt(6 / (d_input + 2 * n)), d_input, 2 * n)
+        self.theta = uniform(math.pi, 3, n)
+        self.reflections = uniform(1.0 if by_paper else math.sqrt(6 / (2 + 2 * n)), 2, 2 * n)  # v1, v2 as (Re, Im)
+        self.bias = uniform(0.0 if by_paper else 0.01, n)
+        self.start = uniform(math.sqrt(3 / (2 * n)), 2 * n)
         self.permutation: Tensor
         self.register_buffer("permutation", torch.randperm(n))
 
@@ -76,12 +75,5 @@ class URNN(Recurrent):
         pays = runs_compiled and library() is not None and len(self.bias) >= TRANSFORMS_FROM
         return fourier if self.form == "fft" or (self.form == "auto" and pays) else Dense(fourier.dense())
 
-    def first_state(self, n_rows: int, linear_map: Map) -> Tensor:
-        return self.start.expand(n_rows, -1)
-
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return {"recurrent": ParameterGroup([self.theta, self.reflections], recurrent=True)}
-
-
-def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
