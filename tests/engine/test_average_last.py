@@ -34,6 +34,15 @@ def test_the_last_evaluations_are_averaged_and_others_dropped(tmp_path):
     assert Checkpoints(tmp_path).load_selected("last") is None
 
 
+def test_what_is_no_parameter_stays_the_last(tmp_path):
+    checkpoints = Checkpoints(tmp_path, n_averaged=2, parameters={"w"})
+    for step in (1, 3):
+        network = {**payload(step)["network"], "buffer": torch.full((2,), float(step))}
+        checkpoints.save({**payload(step), "network": network}, step, evaluated=True, best=False)
+    network = checkpoints.load_selected("last")["network"]
+    assert network["w"].tolist() == [2.0, 2.0] and network["buffer"].tolist() == [3.0, 3.0]
+
+
 def test_a_step_made_again_counts_once_and_damage_is_seen(tmp_path):
     checkpoints = Checkpoints(tmp_path, n_averaged=2)
     checkpoints.save(payload(1), 1, evaluated=True, best=True)

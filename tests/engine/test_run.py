@@ -253,3 +253,10 @@ def test_vanishing_gradients_do_not_slow_a_run():
         assert found == [0.0] and not (x * 0.5).any()
     """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_noise_on_the_weights_is_gone_after_each_step(seqbench, tmp_path):
+    unmoved = ["optimizer=noisy_rmsprop", "optimizer.noise=0.5", "optimizer.lr=1e-30", "train.eval_every=1"]
+    code, _, errors = seqbench("train", *SMALL, *unmoved)
+    assert code == 0, errors
+    assert len({*record(tmp_path)["curve"]["nll"]}) == 1
