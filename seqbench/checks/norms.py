@@ -20,7 +20,9 @@ def check_shape(norm: Norm, x_BTD: Tensor) -> None:
 
 
 def check_positions(norm: Norm, x_BTD: Tensor) -> None:
-    """No position depends on another one; nor on another row, unless the class says so."""
+    """No position depends on another one; nor on another row; unless the class says so."""
+    if norm.couples_positions:
+        return
     if norm.couples_rows:
         x_TBD = x_BTD
         for step, y_BD in enumerate(norm(x_TBD)):

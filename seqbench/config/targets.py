@@ -44,7 +44,7 @@ KINDS = {
             "seqbench.contracts.encoder_decoder.EncoderDecoder",
             "seqbench.contracts.learner.Learner",
         ),
-        frozenset({"d_input", "inputs", "outputs", "peers"}),
+        frozenset({"d_input", "inputs", "outputs", "peers", "public"}),
     ),
     "task": Kind(("seqbench.tasks",), ("seqbench.contracts.task.Task",), frozenset({"data_dir", "source"})),
     "embedding": Kind(

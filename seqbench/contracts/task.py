@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.inputs_outputs import Inputs, Outputs
 from seqbench.contracts.learner import Learner
@@ -28,7 +30,8 @@ class Task:
     `version` holds name, version and data_sha256: what must agree for two results to compare. `selection` is the metric
     on valid that picks the best checkpoint, always an error: lower is better. `baseline` is what a model without memory
     reaches, by metric. A constructor that takes `data_dir` and `source` is given the folder of prepared data and where
-    the raw data are. `sampling` is None unless training batches are drawn so."""
+    the raw data are. `sampling` is None unless training batches are drawn so. `public` (P, T, D) are inputs of other
+    data, which a private training may read freely, or None."""
 
     inputs: Inputs
     outputs: Outputs
@@ -39,6 +42,7 @@ class Task:
     autoregressive: bool = False  # targets are later inputs, which a model that is not causal would read
     equal_batches: bool = True  # whether all training batches have as many sequences
     sampling: Sampling | None = None
+    public: Tensor | None = None
 
     def batch(self, split: str, index: int) -> Batch:
         """Batch number `index` of the split; beyond an epoch's end, training goes on with the next epoch."""

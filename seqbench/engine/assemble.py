@@ -10,6 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from seqbench.config.schema import Config
 from seqbench.config.targets import class_at, nested
 from seqbench.contracts.analysis import Analysis
@@ -79,7 +81,7 @@ def _around_backbone(config: Config, task: Task, peers: Peers) -> Learner:
         )
     if task.autoregressive and not cls.causal:
         raise ValueError(f"{cls.__name__} is not causal: it would read what this task asks it to predict")
-    make = _makers(config, peers)
+    make = _makers(config, peers, task.public)
     return build_network(task.inputs, task.outputs, *make, **asdict(config.network))
 
 
@@ -104,7 +106,9 @@ _BUILDERS: tuple[tuple[type, Callable[[Config, Task, Peers], Learner]], ...] = (
 )
 
 
-def _makers(config: Config, peers: Peers) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+def _makers(
+    config: Config, peers: Peers, public: Tensor | None = None
+) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """What makes the embedding, the model and the head, given what the network derives."""
 
     def make_head(d_input: int, n_outputs: int, embedding: Any) -> Any:
@@ -115,7 +119,7 @@ def _makers(config: Config, peers: Peers) -> tuple[Callable[..., Any], Callable[
 
     return (
         functools.partial(instantiate, "embedding", config.embedding),
-        functools.partial(instantiate, "model", config.model, peers=peers),
+        functools.partial(instantiate, "model", config.model, peers=peers, public=public),
         make_head,
     )
 

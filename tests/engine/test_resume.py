@@ -151,6 +151,12 @@ def test_kills_of_a_run_with_statistics_of_batches(tmp_path):
     compare([*arguments, "model=bn_lstm", "model.norm.n_steps=30", "model.norm.n_batches=2"], tmp_path, times=1)
 
 
+def test_kills_of_a_run_with_pooled_statistics(tmp_path):
+    arguments = [setting for setting in TINY if "model" not in setting]
+    arguments += ["model=mlp", "model.sizes=[8,8]", "norm@model.norm=pooled_batch_norm", "model.norm.n_batches=2"]
+    compare(arguments, tmp_path, times=1)
+
+
 def test_kills_of_a_run_with_a_continued_inverse(tmp_path):
     compare([*TINY, "model=nc_gru", "model.refresh_every=7"], tmp_path, times=2)
 

@@ -44,6 +44,7 @@ class MNIST(OfArrays, Labelling):
     - `valid_size` images are held out of the 60,000 for validation: the first ones, as TensorFlow's reader and with it
       scoRNN have them, or the last ones (`valid_from`). With 0 all are trained on and valid scores the first 5,000 of
       these, which cannot tell overfitting: use train.select=last then.
+    - `binary`: pixels are 0 or 1, 1 from a half on.
     - `data_seed` fixes the order of training images, new in each epoch, whatever the run's seed.
     """
 
@@ -58,13 +59,14 @@ class MNIST(OfArrays, Labelling):
         data_seed: int,
         data_dir: Path,
         source: str | None,
+        binary: bool = False,
     ):
         check_data_seed(data_seed)
         arrays = ensure_arrays(mnist.MNIST, data_dir, source, say)
         n_train = len(arrays["train_labels"])
         if valid_size >= n_train:
             raise ValueError(f"task.valid_size is below the {n_train:,} training images, not {valid_size}")
-        self.shape = SHAPES[layout]
+        self.shape, self.binary = SHAPES[layout], binary
         self.place = pixel_order(permutation)
         held_out = np.arange(n_train) < valid_size if valid_from == "first" else _last(n_train, valid_size)
         train, valid = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -75,7 +77,7 @@ class MNIST(OfArrays, Labelling):
         sizes = {split: len(rows) for split, rows in self.rows.items()}
         self.index = orders(sizes, batch_size, eval_batch_size, data_seed)
         self.inputs, self.outputs = Inputs(n_features=self.shape[1]), Outputs("classes", 10, per="sequence")
-        name = "mnist" if layout == "vector" else f"mnist_{layout}"
+        name = f"{'binary_' if binary else ''}mnist{'' if layout == 'vector' else f'_{layout}'}"
         self.version = {
             "name": name if permutation is None else f"permuted_{name}",
             "version": 1,
@@ -99,7 +101,8 @@ class MNIST(OfArrays, Labelling):
     def batch(self, split: str, index: int) -> Batch:
         rows_B = self.rows[split][self.index[split].examples(index)]
         pixels_BN = self.images[split][rows_B].reshape(len(rows_B), N_PIXELS)[:, self.place]
-        inputs_BTD = (pixels_BN.astype(np.float32) / 255).reshape(len(rows_B), *self.shape)
+        values_BN = pixels_BN >= 128 if self.binary else pixels_BN.astype(np.float32) / 255
+        inputs_BTD = values_BN.astype(np.float32).reshape(len(rows_B), *self.shape)
         return Batch(torch.from_numpy(inputs_BTD), torch.from_numpy(self.labels[split][rows_B].astype(np.int64)))
 
 
