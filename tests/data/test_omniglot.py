@@ -85,7 +85,7 @@ def test_public_images_are_of_other_data_and_the_same_in_each_run(raw, tmp_path,
     assert one.public is not None and two.public is not None and one.public.shape == (3, 1, 784)
     assert one.public.equal(two.public) and 0 < float(one.public.mean()) < 1 and float(one.public.max()) == 1
     assert poisson(raw, tmp_path / "data").public is None
-    with pytest.raises(ValueError, match="task.n_public is at most the 4 public images, not 5"):
+    with pytest.raises(ValueError, match=r"task.n_public is at most the 4 public images, not 5"):
         poisson(raw, tmp_path / "data", public="omniglot", n_public=5)
 
 

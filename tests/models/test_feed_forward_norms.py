@@ -149,7 +149,7 @@ def test_public_rows_alone_make_the_statistics(differentiable):
 
 
 def clipped_sum(model, x, clip=0.1):
-    """The sum over rows of the batch's loss' gradient with respect to a row's own loss, clipped: what DP-SGD releases."""
+    """The sum of the clipped gradients of rows' losses: what DP-SGD blurs."""
     weights = list(model.parameters())
     losses = model(x)[0].square().sum((1, 2))
     total = 0.0
