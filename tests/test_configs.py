@@ -57,9 +57,11 @@ def test_keys_of_a_node_within_are_the_constructors(kind, name):
 
 @pytest.mark.parametrize("group", ["model", *PLACES])
 def test_one_yaml_a_class_named_as_its_module(group):
-    """Presets are experiments."""
-    targets = {path.stem: yaml.safe_load(path.read_text())["_target_"] for path in (folder() / group).iterdir()}
+    """A preset names no class: it begins with the file that does."""
+    nodes = {path.stem: yaml.safe_load(path.read_text()) for path in (folder() / group).iterdir()}
+    targets = {name: node["_target_"] for name, node in nodes.items() if "_target_" in node}
     assert {name: target.split(".")[-2] for name, target in targets.items()} == {name: name for name in targets}
+    assert {node["defaults"][0] for name, node in nodes.items() if name not in targets} <= targets.keys()
 
 
 @pytest.mark.parametrize("name", options("experiment"))

@@ -27,9 +27,12 @@ from seqbench.models.cells.equilibrium.anderson import Anderson
 from seqbench.models.cells.equilibrium.broyden import Broyden
 from seqbench.models.cells.equilibrium.implicit import Equilibrium
 from seqbench.models.cells.equilibrium.plain import Plain
+from seqbench.models.cells.norm.assorted_time_norm import AssortedTimeNorm
+from seqbench.models.cells.norm.batch_layer_norm import BatchLayerNorm
 from seqbench.models.cells.norm.batch_norm import BatchNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
+from seqbench.models.cells.norm.pooled_batch_norm import PooledBatchNorm
 from seqbench.models.convolutional.conv_arma import ConvARMA
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.convolutional.lenet import LeNet
@@ -40,11 +43,13 @@ from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.other.mlp import MLP
 from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
-from seqbench.models.recurrent.bn_lstm import BNLSTM
 from seqbench.models.recurrent.cell_search import CellSearch
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.recurrent.norm_gru import NormGRU
+from seqbench.models.recurrent.norm_lstm import NormLSTM
+from seqbench.models.recurrent.norm_rnn import NormRNN
 from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.full_urnn import FullURNN
 from seqbench.models.unitary.kru import KRU
@@ -60,6 +65,9 @@ NO_DROPOUT = {f"dropout_{place}": 0.0 for place in ("input", "hidden", "output",
 # a fixed point is known to the solver's tolerance, in float64
 EXACT = {"max_steps": 200, "tolerance": 1e-13}
 TRANSFORMER = {"d_model": 16, "n_heads": 2, "d_inner": 12, "span": 4, "init_std": 0.1}
+BATCH = functools.partial(BatchNorm, n_steps=5)
+BATCH_AND_LAYER = functools.partial(BatchLayerNorm, batch_size=3, n_steps=5)
+WINDOW = functools.partial(AssortedTimeNorm, k=3)
 TRELLIS = {"hidden_size": 8, "d_model": 5, "init_std": 0.3}
 
 
@@ -92,11 +100,23 @@ MODELS = {
     "arma": lambda: ARMA(D, p=2, q=3, units=1, activation="tanh", init_range=0.3),
     "arma-deep": lambda: ARMA(D, p=2, q=1, linear_units=0, units=2, n_layers=2, init_range=0.3),
     "awd_lstm": lambda: AWDLSTM(D, 8, 2, d_last=5, **NO_DROPOUT),
-    "bn_lstm": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)),
-    "bn_lstm-reference": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5), backend="reference"),
-    "bn_lstm-population": lambda: BNLSTM(D, 8, functools.partial(BatchNorm, n_steps=5)).eval(),
-    "bn_lstm-no-norm": lambda: BNLSTM(D, 8, NoNorm, init="orthogonal"),
-    "bn_lstm-layer_norm": lambda: BNLSTM(D, 8, LayerNorm),
+    "bn_lstm": lambda: NormLSTM(D, 8, BATCH),
+    "bn_lstm-reference": lambda: NormLSTM(D, 8, BATCH, backend="reference"),
+    "bn_lstm-population": lambda: NormLSTM(D, 8, BATCH).eval(),
+    "bn_lstm-no-norm": lambda: NormLSTM(D, 8, NoNorm, init="orthogonal"),
+    "ln_lstm": lambda: NormLSTM(D, 8, LayerNorm, biases=["sum"], init="orthogonal", trained_start=False),
+    "ln_lstm-reference": lambda: NormLSTM(D, 8, LayerNorm, n_layers=2, backend="reference"),
+    "atn_lstm": lambda: NormLSTM(D, 8, WINDOW, biases=["input", "hidden"], init="identities", forget_bias=None),
+    "atn_lstm-reference": lambda: NormLSTM(D, 8, WINDOW, backend="reference"),
+    "bln_lstm": lambda: NormLSTM(D, 8, BATCH_AND_LAYER, biases=["sum"], trained_start=False),
+    "bln_lstm-reference": lambda: NormLSTM(D, 8, BATCH_AND_LAYER, backend="reference"),
+    "norm_lstm": lambda: NormLSTM(D, 8, WINDOW, ["hidden", "sum", "cell"], n_layers=2, init="uniform"),
+    "norm_lstm-pooled": lambda: NormLSTM(D, 8, PooledBatchNorm, ["input"]).eval(),
+    "norm_lstm-cyclic": lambda: NormLSTM(D, 8, functools.partial(BATCH, cyclic=True), ["input"], n_layers=2),
+    "norm_rnn": lambda: NormRNN(D, 8, WINDOW, ["input", "hidden", "sum"], n_layers=2),
+    "bn_rnn": lambda: NormRNN(D, 8, BATCH, ["input"], init="identity"),
+    "norm_gru": lambda: NormGRU(D, 8, WINDOW, n_layers=2),
+    "norm_gru-batch_norm": lambda: NormGRU(D, 8, BATCH),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "cell_search": lambda: CellSearch(D, hidden_size=8, norm=NoNorm, d_score=5),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),

@@ -8,30 +8,39 @@ import torch
 from torch import Tensor
 
 from seqbench.checks.closeness import require_close
-from seqbench.contracts.norm import Norm
+from seqbench.contracts.norm import Norm, Steps
 
 D = 6
 
 
 def check_shape(norm: Norm, x_BTD: Tensor) -> None:
     """Whatever stands before the features stays as it is."""
-    for x in [x_BTD] if norm.couples_rows else [x_BTD, x_BTD[0], x_BTD[0, 0]]:
+    in_order = norm.couples_rows or norm.reads != "step"
+    for x in [x_BTD] if in_order else [x_BTD, x_BTD[0], x_BTD[0, 0]]:
         assert norm(x).shape == x.shape, f"{tuple(x.shape)} becomes {tuple(norm(x).shape)}"
 
 
 def check_positions(norm: Norm, x_BTD: Tensor) -> None:
-    """No position depends on another one; nor on another row; unless the class says so."""
-    if norm.couples_positions:
+    """No position depends on another one; nor on another row. What the class says of itself it may depend on."""
+    if norm.reads == "sequence":
         return
-    if norm.couples_rows:
-        x_TBD = x_BTD
-        for step, y_BD in enumerate(norm(x_TBD)):
-            require_close(norm(x_TBD[step : step + 1])[0], y_BD, "a position depends on others")
+    if norm.reads == "past" or norm.couples_rows:
+        _check_steps(norm, x_BTD)
         return
     y_BTD = norm(x_BTD)
     for row, step in ((0, 0), (1, 3), (2, 6)):
         alone_D = norm(x_BTD[row : row + 1, step : step + 1])[0, 0]
         require_close(alone_D, y_BTD[row, step], "a position depends on others, or on another row")
+
+
+def _check_steps(norm: Norm, x_TBD: Tensor) -> None:
+    """Read step by step, a sequence gives what it gives as a whole. Rows are independent unless they are coupled."""
+    memory, y_TBD = None, norm(x_TBD)
+    for t, y_BD in enumerate(y_TBD):
+        y_1BD, memory = norm.over_time(x_TBD[t : t + 1], Steps(t), memory)
+        require_close(y_1BD[0], y_BD, "a position depends on others than the memory speaks for")
+    if not norm.couples_rows:
+        require_close(norm(x_TBD[:, 1:2]), y_TBD[:, 1:2], "a row depends on another one")
 
 
 def checks(make: Callable[..., Norm]) -> dict[str, Callable[[], None]]:

@@ -43,7 +43,7 @@ def filled(kind: str, node: dict[str, Any]) -> dict[str, Any]:
     inner = nested(kind, node["_target_"])
     for key, parameter in signature.items():
         if key not in node and key not in KINDS[kind].derived and parameter.default is not parameter.empty:
-            node[key] = _node_of(parameter.default) if key in inner else parameter.default
+            node[key] = _node_of(parameter.default) if key in inner else _as_yaml(parameter.default)
     return {key: filled(inner[key], value) if key in inner and is_node(value) else value for key, value in node.items()}
 
 
@@ -71,6 +71,10 @@ def _default_argument(kind: str, target: str, key: str) -> Any:
     cls = stable_target(_node_of(parameter.default)["_target_"])
     arguments = [name for name in signature_of(inner, cls)[0] if name not in KINDS[inner].derived]
     return {"_target_": cls, **{name: _default_argument(inner, cls, name) for name in arguments}}
+
+
+def _as_yaml(default: Any) -> Any:
+    return list(default) if isinstance(default, tuple) else default
 
 
 def _node_of(cls: type) -> dict[str, Any]:

@@ -49,7 +49,18 @@ _PLACED_NORM = (  # whose norm was "pre" or "post"
 _D_FF = _PLACED_NORM[1:]  # whose d_inner was d_ff
 FIRST_DEFAULTS = {target: _FLAT if target in _DEQ else {"norm": "post"} for target in (*_DEQ, *_PLACED_NORM)}
 
-_LATER = {"seqbench.models.lstm.LSTM": {"chrono_steps": None}}  # settings added since, left out at their defaults
+_LATER = {  # settings added since, left out at their defaults
+    "seqbench.models.lstm.LSTM": {"chrono_steps": None},
+    "seqbench.models.batch_norm.BatchNorm": {"cyclic": False},
+    "seqbench.models.bn_lstm.BNLSTM": {  # of one layer, with three norms
+        "norms": ["input", "hidden", "cell"],
+        "biases": ["sum", "cell"],
+        "n_layers": 1,
+        "dropout": 0.0,
+        "init_range": None,
+        "trained_start": True,
+    },
+}
 
 
 def first_model(node: dict[str, Any]) -> dict[str, Any]:

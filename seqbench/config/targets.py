@@ -78,6 +78,7 @@ UNUSABLE = {  # of torch.optim
     "LBFGS": "which computes the loss several times a step, and the loop here does once",
 }
 RENAMED = {  # a class's name in the first edition -> its name now
+    "seqbench.models.bn_lstm.BNLSTM": "seqbench.models.recurrent.norm_lstm.NormLSTM",
     "seqbench.models.composed.Composed": "seqbench.models.translation.rnn_attention.RNNAttention",
 }
 _FIRST_NAMES = {now: first for first, now in RENAMED.items()}
@@ -220,7 +221,10 @@ def kind_at(target: str, kind: str) -> str:
 def stable_target(target: str) -> str:
     """A target by its first name and without the folder of its family: `seqbench.models.recurrent.lstm.LSTM` is
     `seqbench.models.lstm.LSTM`. Module names are unique within a kind, which a test holds."""
-    target = _FIRST_NAMES.get(target, target)
+    return _without_family(_FIRST_NAMES.get(target, target))
+
+
+def _without_family(target: str) -> str:
     package, *path = target.split(".")
     return ".".join((package, path[0], *path[-2:])) if package == "seqbench" and len(path) > 3 else target
 
@@ -230,7 +234,7 @@ def current_target(target: str) -> str:
     folder, or by a former name."""
     if former_corpus(target) is not None:
         return LANGUAGE_MODELING
-    target = RENAMED.get(target, target)
+    target = RENAMED.get(_without_family(target), target)
     package, *path = target.split(".")
     if package != "seqbench" or len(path) != 3:
         return target

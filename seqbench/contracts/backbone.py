@@ -32,6 +32,7 @@ class Model(nn.Module):
     streams: bool = True  # the state that comes out goes on with the sequence
     couples_rows: bool = False  # the rows of a batch influence each other, as by statistics of the batch
     touches_all: bool = True  # each forward pass uses all parameters
+    carries_norms: bool = False  # norms within it may read other steps (contracts/norm.py)
     reads_valid: bool = False  # forward takes, as a third argument, which positions are no padding (None: all)
     machine_settings: tuple[str, ...] = ()  # arguments that do not change results, such as a choice of kernel
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from seqbench.config.schema import Config
 from seqbench.config.targets import class_at, nested
 from seqbench.contracts.analysis import Analysis
-from seqbench.contracts.backbone import Backbone
+from seqbench.contracts.backbone import Backbone, Model
 from seqbench.contracts.encoder_decoder import EncoderDecoder
 from seqbench.contracts.evaluation import Evaluation
 from seqbench.contracts.learner import Learner
@@ -59,12 +59,25 @@ def assemble_learner(config: Config, task: Task, peers: Peers | None = None) -> 
     norms = {type(module).__name__ for module in learner.modules() if isinstance(module, Norm) and module.couples_rows}
     if norms and not learner.couples_rows:
         raise ConfigError(f"{cls.__name__} cannot take {' or '.join(sorted(norms))}, which mixes the rows of a batch.")
+    _check_norms_of_time(cls, learner)
     if learner.couples_rows and config.train.accumulate > 1:
         raise ConfigError(
             f"train.accumulate={config.train.accumulate} would not equal a larger batch: in {cls.__name__} the rows of "
             "a batch influence each other."
         )
     return learner
+
+
+def _check_norms_of_time(cls: type, learner: Learner) -> None:
+    """Raise `ConfigError` for a norm that reads other steps, in a model that calls it position by position."""
+    if any(isinstance(module, Model) and module.carries_norms for module in learner.modules()):
+        return
+    norms = [module for module in learner.modules() if isinstance(module, Norm) and module.reads != "step"]
+    if norms:
+        raise ConfigError(
+            f"{cls.__name__} cannot take {type(norms[0]).__name__}, which reads other steps than the one that it "
+            "normalises."
+        )
 
 
 def _around_backbone(config: Config, task: Task, peers: Peers) -> Learner:

@@ -10,20 +10,16 @@ from said import one_sentence, rows
 from small_run import SMALL
 from torch import nn
 
-from seqbench.checks.models import (
-    features,
-)
-from seqbench.compiled import BackendError
+from seqbench.checks.models import features
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.peers import Alone
 from seqbench.embeddings.one_hot import OneHot
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.models.cells.norm.batch_norm import BatchNorm
-from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.time_loop import normalised
-from seqbench.models.recurrent.bn_lstm import BNLSTM
+from seqbench.models.recurrent.norm_lstm import NormLSTM
 
 D, N, B, T = 3, 7, 5, 9
 EPS = 1e-5
@@ -35,11 +31,17 @@ statistics_of = functools.partial(BatchNorm, eps=EPS)
 def model(norm=None, units=N, d_input=D, dtype=torch.float64, **settings):
     """One whose every parameter and every statistic is drawn."""
     torch.manual_seed(0)
-    made = BNLSTM(d_input, units, norm or functools.partial(statistics_of, n_steps=T), **settings).to(dtype)
+    made = NormLSTM(d_input, units, norm or functools.partial(statistics_of, n_steps=T), **settings).to(dtype)
     with torch.no_grad():
         for tensor in (*made.parameters(), *made.buffers()):
             tensor.add_(0.3 * torch.rand_like(tensor))
     return made
+
+
+def parts(backbone):
+    """The one layer, and the norms of hidden, input and cell."""
+    (layer,) = backbone.layers
+    return layer, [layer.norm(place) for place in ("hidden", "input", "cell")]
 
 
 def network(backbone, d_input=D, n_outputs=2):
@@ -59,15 +61,15 @@ def batches_of(*inputs, reset=True):
 
 def by_torch(backbone, x_BTD):
     """Outputs and the last cell: F.batch_norm thrice a step, and an LSTM's algebra."""
-    outputs, H = [], backbone.d_output
-    h, c = backbone.first_h.expand(len(x_BTD), H), backbone.first_c.expand(len(x_BTD), H)
-    gains = [norm.gain for norm in (backbone.norm_hidden, backbone.norm_input, backbone.norm_cell)]
+    outputs, H, (layer, norms) = [], backbone.d_output, parts(backbone)
+    h, c = layer.first_h.expand(len(x_BTD), H), layer.first_c.expand(len(x_BTD), H)
+    gains, bias, bias_cell = [norm.gain for norm in norms], layer.biases["sum"], layer.biases["cell"]
     for x in x_BTD.unbind(1):
-        a = F.batch_norm(h @ backbone.weight_hidden, None, None, gains[0], backbone.bias, True, 0.0, EPS)
-        b = F.batch_norm(x @ backbone.weight_input, None, None, gains[1], None, True, 0.0, EPS)
+        a = F.batch_norm(h @ layer.weight_hidden, None, None, gains[0], bias, True, 0.0, EPS)
+        b = F.batch_norm(x @ layer.weight_input, None, None, gains[1], None, True, 0.0, EPS)
         i, f, g, o = (a + b).chunk(4, 1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * F.batch_norm(c, None, None, gains[2], backbone.bias_cell, True, 0.0, EPS).tanh()
+        h = o.sigmoid() * F.batch_norm(c, None, None, gains[2], bias_cell, True, 0.0, EPS).tanh()
         outputs.append(h)
     return torch.stack(outputs, 1), c
 
@@ -85,12 +87,12 @@ def test_equals_torchs_batch_norm_and_an_lstms_algebra(backend, shape):
     rows, steps, d_input, units = shape
     backbone = model(units=units, d_input=d_input, backend=backend)
     x_BTD = features(d_input, rows, steps).requires_grad_()
-    y_BTD, (_, c_BH, t_B), _ = backbone(x_BTD)
+    y_BTD, (((_, c_BH, _),), t_B), _ = backbone(x_BTD)
     torch.testing.assert_close((y_BTD, c_BH), by_torch(backbone, x_BTD), rtol=1e-11, atol=1e-12)
     assert t_B.tolist() == [steps] * rows
     ours, oracle = gradients(backbone, (y_BTD, c_BH), x_BTD), gradients(backbone, by_torch(backbone, x_BTD), x_BTD)
     # the first h is the same in all rows, so the first step's mean takes it off: its gradient is but rounding
-    assert ours.pop("first_h").abs().max() < 1e-10 > oracle.pop("first_h").abs().max()
+    assert ours.pop("layers.0.first_h").abs().max() < 1e-10 > oracle.pop("layers.0.first_h").abs().max()
     torch.testing.assert_close(ours, oracle, rtol=1e-9, atol=1e-11)
 
 
@@ -98,31 +100,16 @@ def test_equals_torchs_batch_norm_and_an_lstms_algebra(backend, shape):
 def test_without_norm_it_is_torchs_lstm(backend):
     backbone, oracle = model(NoNorm, backend=backend), nn.LSTM(D, N, batch_first=True).double()
     assert not backbone.couples_rows
+    layer, _ = parts(backbone)
     with torch.no_grad():
-        for parameter in (backbone.bias_cell, backbone.first_h, backbone.first_c, oracle.bias_hh_l0):
+        for parameter in (layer.biases["cell"], layer.first_h, layer.first_c, oracle.bias_hh_l0):
             parameter.zero_()
-        oracle.weight_ih_l0.copy_(backbone.weight_input.T)
-        oracle.weight_hh_l0.copy_(backbone.weight_hidden.T)
-        oracle.bias_ih_l0.copy_(backbone.bias)
+        oracle.weight_ih_l0.copy_(layer.weight_input.T)
+        oracle.weight_hh_l0.copy_(layer.weight_hidden.T)
+        oracle.bias_ih_l0.copy_(layer.biases["sum"])
     x_BTD = features(D, B, T)
-    y_BTD, (h_BH, c_BH, _), _ = backbone(x_BTD)
+    y_BTD, (((h_BH, c_BH, _),), _), _ = backbone(x_BTD)
     torch.testing.assert_close((y_BTD, (h_BH[None], c_BH[None])), oracle(x_BTD), rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.skipif(normalised.library() is None, reason="no C++ compiler")
-@pytest.mark.parametrize("norm", [None, NoNorm], ids=["batch_norm", "none"])
-@pytest.mark.parametrize("trains", [True, False])
-@pytest.mark.parametrize("of_ids", [True, False])
-def test_native_equals_reference(norm, trains, of_ids):
-    x = torch.randint(D, (B, T)) if of_ids else features(D, B, T).requires_grad_()
-    found = []
-    for backend in ("native", "reference"):
-        backbone = model(norm, backend=backend).train(trains)
-        y_BTD, (_, c_BH, _), _ = backbone(x)
-        loss = y_BTD.square().sum() + (c_BH * torch.arange(float(N))).sum()
-        wanted = [parameter for name, parameter in backbone.named_parameters() if name != "first_h" or not trains]
-        found.append([y_BTD, c_BH, *torch.autograd.grad(loss, wanted if of_ids else [*wanted, x])])
-    torch.testing.assert_close(*found, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("trains", [True, False])
@@ -133,8 +120,8 @@ def test_gradients_are_those_of_finite_differences(trains):
     x_BTD = features(D, 3, 3).requires_grad_()
 
     def outputs(x_BTD, *weights):
-        y_BTD, (_, c_BH, _), _ = torch.func.functional_call(backbone, dict(zip(names, weights, strict=True)), (x_BTD,))
-        return y_BTD, c_BH
+        y_BTD, state, _ = torch.func.functional_call(backbone, dict(zip(names, weights, strict=True)), (x_BTD,))
+        return y_BTD, state[0][0][1]
 
     assert torch.autograd.gradcheck(outputs, (x_BTD, *weights))
 
@@ -152,13 +139,14 @@ def test_statistics_are_plain_averages_of_the_batches_means_and_biased_variances
     backbone = model(functools.partial(statistics_of, n_steps=T, n_batches=3), backend=backend)
     inputs = [features(D, rows, T) * rows for rows in (5, 6, 4, 2)]  # the last one is not read
     estimate(backbone, batches_of(*inputs))
-    moments = [torch.var_mean(x_BTD @ backbone.weight_input, 0, correction=0) for x_BTD in inputs[:3]]
+    layer, (_, norm_input, norm_cell) = parts(backbone)
+    moments = [torch.var_mean(x_BTD @ layer.weight_input, 0, correction=0) for x_BTD in inputs[:3]]
     variance_TK, mean_TK = (sum(parts) / 3 for parts in zip(*moments, strict=True))
-    torch.testing.assert_close(backbone.norm_input.mean_SD, mean_TK)
-    torch.testing.assert_close(backbone.norm_input.variance_SD, variance_TK)
+    torch.testing.assert_close(norm_input.mean_SD, mean_TK)
+    torch.testing.assert_close(norm_input.variance_SD, variance_TK)
     cells = [[by_torch(backbone, x_BTD[:, : t + 1])[1] for t in range(T)] for x_BTD in inputs[:3]]
     variances_T = [sum(c[t].var(0, correction=0) for c in cells) / 3 for t in range(T)]
-    torch.testing.assert_close(backbone.norm_cell.variance_SD, torch.stack(variances_T))
+    torch.testing.assert_close(norm_cell.variance_SD, torch.stack(variances_T))
 
 
 @BACKENDS
@@ -167,7 +155,7 @@ def test_a_step_beyond_the_last_statistics_takes_those(backend, n_steps):
     backbone = model(functools.partial(statistics_of, n_steps=n_steps), backend=backend)
     estimate(backbone, batches_of(features(D, B, T)))
     last = min(n_steps, T) - 1
-    for norm in (backbone.norm_hidden, backbone.norm_input, backbone.norm_cell):
+    for norm in parts(backbone)[1]:
         mean_TD, variance_TD = norm.population(0, 3 * T)
         assert torch.equal(mean_TD[last:], norm.mean_SD[last].expand_as(mean_TD[last:]))
         assert torch.equal(variance_TD[last:], norm.variance_SD[last].expand_as(variance_TD[last:]))
@@ -204,27 +192,28 @@ def test_padding_changes_nothing():
     three_BTD = backbone(x_BTD[[0, 2, 4]])[0]  # the only rows of the last steps, but not of the first ones
     assert not torch.allclose(three_BTD[:, 0], y_BTD[[0, 2, 4], 0])
     estimate(backbone, [batch.replace(inputs_valid_BT=valid_BT) for batch in batches_of(x_BTD)])
-    variance_K = (x_BTD[[0, 2, 4], -1] @ backbone.weight_input).var(0, correction=0)
-    torch.testing.assert_close(backbone.norm_input.variance_SD[-1], variance_K)
+    layer, (_, norm_input, _) = parts(backbone)
+    variance_K = (x_BTD[[0, 2, 4], -1] @ layer.weight_input).var(0, correction=0)
+    torch.testing.assert_close(norm_input.variance_SD[-1], variance_K)
 
 
 def test_the_scale_of_weights_does_not_matter():
     backbone = model(functools.partial(BatchNorm, n_steps=T, eps=1e-14))
     y_BTD = backbone(features(D, B, T))[0].detach()
     with torch.no_grad():
-        backbone.weight_hidden *= 3
-        backbone.weight_input *= 0.2
+        parts(backbone)[0].weight_hidden *= 3
+        parts(backbone)[0].weight_input *= 0.2
     torch.testing.assert_close(backbone(features(D, B, T))[0], y_BTD, rtol=1e-6, atol=1e-8)
 
 
 def test_first_weights():
-    backbone = BNLSTM(1, 8, NoNorm, init="identity")
-    i_HH, f_HH, g_HH, o_HH = backbone.weight_hidden.chunk(4, 1)
+    layer, _ = parts(NormLSTM(1, 8, NoNorm, init="identity"))
+    i_HH, f_HH, g_HH, o_HH = layer.weight_hidden.chunk(4, 1)
     others_HK = torch.cat([i_HH, f_HH, o_HH], 1)
     assert torch.equal(g_HH, torch.eye(8))
     torch.testing.assert_close(others_HK @ others_HK.T, torch.eye(8))
-    torch.testing.assert_close(backbone.weight_input.norm(), torch.tensor(1.0))
-    assert backbone.bias.tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
+    torch.testing.assert_close(layer.weight_input.norm(), torch.tensor(1.0))
+    assert layer.biases["sum"].tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
 
 
 def test_noise_is_new_in_training_and_the_same_in_each_evaluation():
@@ -233,13 +222,8 @@ def test_noise_is_new_in_training_and_the_same_in_each_evaluation():
     backbone.eval()
     y_BTD = backbone(x_BTD)[0]
     assert torch.equal(backbone(x_BTD)[0], y_BTD)
-    backbone.state_noise = 0.0
+    parts(backbone)[0].state_noise = 0.0
     assert not torch.allclose(backbone(x_BTD)[0], y_BTD)
-
-
-def test_native_says_where_it_is_not():
-    with pytest.raises(BackendError, match="batch_norm or none"):
-        model(LayerNorm, backend="native")(features(D))
 
 
 TINY = [setting for setting in SMALL if "model" not in setting]
@@ -268,7 +252,7 @@ def test_two_processes_equal_one_and_eval_the_run(seqbench_in, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["train.accumulate=2"], "train.accumulate=2 would not equal a larger batch: in BNLSTM the rows of a batch"),
+        (["train.accumulate=2"], "train.accumulate=2 would not equal a larger batch: in NormLSTM the rows of a batch"),
         (["model.norm.n_steps=0"], "model.norm.n_steps is at least 1, not 0"),
         (
             ["model=transformer", "norm@model.norm=batch_norm"],

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from seqbench.contracts.peers import Alone
 from seqbench.models.cells.norm.group_norm import GroupNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.pooled_batch_norm import PooledBatchNorm
@@ -81,7 +82,7 @@ def test_the_population_of_equal_batches_is_that_of_torchs_running_averages():
     model = MLP(6, [7, 4], "sigmoid", norm=PooledBatchNorm)
     batches = [torch.randn(N, 1, 6) for _ in range(3)]
     model.train()
-    model.norms.prepare_evaluation(_passes(model, batches))
+    model.prepare_evaluation(_passes(model, batches), Alone())
     torchs = [torch.nn.BatchNorm1d(width, momentum=None) for width in (7, 4)]
 
     def through(x):

@@ -24,6 +24,7 @@ from seqbench.contracts.pytree import State
 from seqbench.contracts.ranges import Count
 from seqbench.models.cells.norm.feed_forward import FeedForwardNorms
 from seqbench.models.cells.norm.none import NoNorm
+from seqbench.models.cells.norm.of_batch import estimate_population
 
 
 class LeNet(Backbone):
@@ -38,6 +39,7 @@ class LeNet(Backbone):
     """
 
     streams = False
+    carries_norms = True
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class LeNet(Backbone):
         return flows[0].view(*x_BTD.shape[:2], self.d_output), None, None
 
     def prepare_evaluation(self, passes: Iterable[None], peers: Peers) -> None:
-        self.norms.prepare_evaluation(passes)
+        estimate_population(self, passes)
 
     def _normalised(self, index: int, flows: list[Tensor]) -> list[Tensor]:
         """The products of a convolution (M, C, H, W), normalised as (S, M, C)."""

@@ -22,6 +22,7 @@ from seqbench.contracts.pytree import State
 from seqbench.contracts.ranges import Count, OneOf, Positive
 from seqbench.models.cells.norm.feed_forward import FeedForwardNorms
 from seqbench.models.cells.norm.none import NoNorm
+from seqbench.models.cells.norm.of_batch import estimate_population
 
 NONLINEARITIES = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
@@ -35,6 +36,7 @@ class MLP(Backbone):
     """
 
     streams = False
+    carries_norms = True
 
     def __init__(
         self,
@@ -80,4 +82,4 @@ class MLP(Backbone):
         return flows[0].view(*h_BTD.shape[:2], self.d_output), None, None
 
     def prepare_evaluation(self, passes: Iterable[None], peers: Peers) -> None:
-        self.norms.prepare_evaluation(passes)
+        estimate_population(self, passes)

@@ -21,7 +21,7 @@ from seqbench.embeddings.one_hot import OneHot
 from seqbench.heads.softmax import Softmax
 from seqbench.learners.network import Network
 from seqbench.models.cells.norm.batch_norm import BatchNorm
-from seqbench.models.recurrent.bn_lstm import BNLSTM
+from seqbench.models.recurrent.norm_lstm import NormLSTM
 
 N_CLASSES, EPS = 10, 1e-5
 Step = Callable[[], None]
@@ -35,7 +35,7 @@ def batch(B: int, T: int) -> Batch:
 
 def seqbench(backend: str) -> Callable[..., Step]:
     def build(B: int, N: int, T: int) -> Step:
-        data, backbone = batch(B, T), BNLSTM(1, N, functools.partial(BatchNorm, n_steps=T), backend=backend)
+        data, backbone = batch(B, T), NormLSTM(1, N, functools.partial(BatchNorm, n_steps=T), backend=backend)
         network = Network(OneHot(None, 1), backbone, Softmax(N, N_CLASSES), pool="last").to(device())
         optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-4)
 

@@ -5,15 +5,13 @@ Shapes: S positions (of an image; 1 elsewhere), N rows, P public rows, D feature
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.norm import Norm
+from seqbench.contracts.norm import Norm, Steps
 from seqbench.contracts.peers import Alone, Peers
-from seqbench.models.cells.norm.batch_norm import BatchNorm
 from seqbench.models.cells.norm.group_norm import GroupNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.norm.public_batch_norm import PublicBatchNorm
@@ -56,18 +54,4 @@ class FeedForwardNorms(nn.Module):
             return [x_SND + shift_D, public_SPD + shift_D]
         if isinstance(norm, GroupNorm):
             return [norm.of_images(z_SND) + shift_D for z_SND in flows]
-        if isinstance(norm, BatchNorm):
-            return [norm(z_SND, 0, valid_SN, self.peers) + shift_D for z_SND in flows]
-        return [norm(z_SND) + shift_D for z_SND in flows]
-
-    def prepare_evaluation(self, passes: Iterable[None]) -> None:
-        """Estimate the population's statistics, if the norms have such, in passes over training batches."""
-        norms = [norm for norm in self.norms if isinstance(norm, BatchNorm)]
-        if not norms:
-            return
-        for norm in norms:
-            norm.begin_estimate()
-        for _ in itertools.islice(passes, norms[0].n_batches):
-            pass
-        for norm in norms:
-            norm.end_estimate()
+        return [norm.over_time(z_SND, Steps(0, valid_SN, self.peers), None)[0] + shift_D for z_SND in flows]

@@ -33,7 +33,7 @@ class PublicBatchNorm(Norm):
     """
 
     couples_rows = True  # unless a model gives it public rows, and statistics are of these alone
-    couples_positions = True
+    reads = "sequence"
 
     def __init__(
         self,
