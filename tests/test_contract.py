@@ -30,6 +30,7 @@ from seqbench.models.cells.equilibrium.plain import Plain
 from seqbench.models.cells.norm.assorted_time_norm import AssortedTimeNorm
 from seqbench.models.cells.norm.batch_layer_norm import BatchLayerNorm
 from seqbench.models.cells.norm.batch_norm import BatchNorm
+from seqbench.models.cells.norm.group_norm import GroupNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.norm.pooled_batch_norm import PooledBatchNorm
@@ -50,6 +51,7 @@ from seqbench.models.recurrent.lstm import LSTM
 from seqbench.models.recurrent.norm_gru import NormGRU
 from seqbench.models.recurrent.norm_lstm import NormLSTM
 from seqbench.models.recurrent.norm_rnn import NormRNN
+from seqbench.models.recurrent.normed_layers import NormedLayers
 from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.full_urnn import FullURNN
 from seqbench.models.unitary.kru import KRU
@@ -130,6 +132,10 @@ MODELS = {
     "rnn": lambda: RNN(D, hidden_size=8, n_layers=2),
     "lenet": lambda: LeNet(D, [3, 4], kernel=1, sizes=[5], image=[2, 3]),
     "mlp": lambda: MLP(D, [7, 5], "tanh"),
+    "mlp-batch_norm": lambda: MLP(D, [7, 5], "tanh", PooledBatchNorm).eval(),
+    "lenet-group_norm": lambda: LeNet(D, [4, 4], kernel=1, sizes=[6], image=[2, 3], norm=GroupNorm),
+    "normed_layers": lambda: NormedLayers(D, [7, 4], LayerNorm, [3]),
+    "normed_layers-batch_norm": lambda: NormedLayers(D, [7], functools.partial(BatchNorm, n_steps=5)),
     "scornn": lambda: SCORNN(D, hidden_size=9, n_negative=4, input_init_range=0.5),
     "scornn-reference": lambda: SCORNN(D, 9, n_negative=4, input_init_range=0.5, backend="reference"),
     "state_regularized": lambda: StateRegularized(D, functools.partial(GRU, hidden_size=8), 5, init_range=1.0),

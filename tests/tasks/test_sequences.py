@@ -97,6 +97,21 @@ def test_ids_of_words_and_of_bytes(config):
     assert len({(int(end), int(label)) for end, label in zip(ends, last.targets, strict=True)}) == 2  # bad or good
 
 
+def test_reviews_may_be_padded_in_front_and_be_fewer(config):
+    settings = ("imdb", "task.max_length=30", "task.eval_batch_size=24", "task.valid_size=6")
+    behind, front = (
+        assemble_task(config(*settings, f"task.pad={pad}")).batch("test", 0) for pad in ("behind", "in_front")
+    )
+    assert front.inputs_valid_BT is None and front.inputs.shape[1] == 30
+    rows = [row[valid].tolist() for row, valid in zip(behind.inputs, behind.inputs_valid_BT, strict=True)]
+    assert sorted([0] * (30 - len(row)) + row for row in rows) == sorted(front.inputs.tolist())
+    assert len({len(row) for row in rows}) > 1
+    few = assemble_task(config(*settings, "task.n_train=6", "task.batch_size=6")).batch("train", 0)
+    assert few.targets.tolist().count(1) == 3
+    with pytest.raises(ConfigError, match=r"task\.n_train is at most the 18 reviews to train on, not 19\.$"):
+        assemble_task(config(*settings, "task.n_train=19"))
+
+
 def test_reviews_held_out_have_both_labels(config):
     task = assemble_task(config("imdb", "task.valid_size=6"))
     assert task.batch("valid", 0).targets.tolist().count(1) == 3

@@ -63,7 +63,11 @@ ROWS = {  # a file of conf/task and settings that make it small; the size of eva
     "balanced_parentheses": [SMALL_FORMAL, [*SMALL_FORMAL, "task.negatives=swapped", "task.data_seed=3"]],
     "palindrome": [SMALL_FORMAL, [*SMALL_FORMAL, "task.curriculum=1", "task.n_letters=3"]],
     "music": [MUSIC, [*MUSIC, "task.data_seed=3"]],
-    "imdb": [REVIEWS, [*REVIEWS, "task.vocabulary_size=5", "task.keep=last"], [*REVIEWS, "task.tokens=bytes"]],
+    "imdb": [
+        REVIEWS,
+        [*REVIEWS, "task.vocabulary_size=5", "task.keep=last"],
+        [*REVIEWS, "task.tokens=bytes", "task.pad=in_front"],
+    ],
     **{name: [TRANSLATION, [*TRANSLATION, "task.data_seed=5"]] for name in PAIRS},
     "text": [[*TEXT, f"task.unit={unit}", *PIECES] for unit in ("word", "character", "byte", "subword")],
     "pairs": [TRANSLATION],

@@ -38,6 +38,8 @@ class IMDB(OfArrays, Labelling):
 
     - `vocabulary_size` counts the two ids that are no word; bytes have 257 ids whatever it is.
     - Of a longer review the first or last `max_length` tokens are read (`keep`).
+    - `pad`: shorter ones are padded behind, or in front up to `max_length`, by a token like others, as Keras does.
+    - `n_train`: so many of the reviews to train on, evenly spread; null: all.
     - `valid_size` of the 25,000 training reviews are held out for validation, evenly spread over both labels. With 0
       all are trained on and valid scores 5,000 of these, which cannot tell overfitting: use train.select=last then.
     - `data_seed` fixes the order of training reviews, new in each epoch, whatever the run's seed; reviews of like
@@ -56,32 +58,35 @@ class IMDB(OfArrays, Labelling):
         data_seed: int,
         data_dir: Path,
         source: str | None,
+        pad: Annotated[str, OneOf("behind", "in_front")] = "behind",
+        n_train: Count | None = None,
     ):
         check_data_seed(data_seed)
         arrays = ensure_arrays(imdb.IMDB, data_dir, source, say)
-        n_train = len(arrays["train_labels"])
-        if valid_size >= n_train:
-            raise ValueError(f"task.valid_size is below the {n_train:,} training reviews, not {valid_size}")
-        self.words, self.max_length, self.keep = tokens == "words", max_length, keep
+        n_reviews = len(arrays["train_labels"])
+        if valid_size >= n_reviews:
+            raise ValueError(f"task.valid_size is below the {n_reviews:,} training reviews, not {valid_size}")
+        self.words, self.max_length, self.keep, self.pad = tokens == "words", max_length, keep, pad
         self.n_ids = vocabulary_size if self.words else 1 + 256
         part = "word" if self.words else "byte"
         self.reviews = {
             name: Ragged(arrays[f"{name}_{part}s"], arrays[f"{name}_{part}_lengths"]) for name in imdb.PARTS
         }
         self.labels = {name: arrays[f"{name}_labels"].astype(np.int64) for name in imdb.PARTS}
-        number = np.arange(n_train)
-        held_out = number * valid_size % n_train < valid_size
-        scored_of_train = number * _SCORED_OF_TRAIN % n_train < _SCORED_OF_TRAIN
+        held_out = _spread(n_reviews, valid_size)
+        train = np.flatnonzero(~held_out)
+        if n_train is not None and n_train > len(train):
+            raise ValueError(f"task.n_train is at most the {len(train):,} reviews to train on, not {n_train}")
         self.rows = {
-            "train": np.flatnonzero(~held_out),
-            "valid": np.flatnonzero(held_out if valid_size else scored_of_train),
+            "train": train if n_train is None else train[_spread(len(train), n_train)],
+            "valid": np.flatnonzero(held_out if valid_size else _spread(n_reviews, _SCORED_OF_TRAIN)),
             "test": np.arange(len(self.labels["test"])),
         }
         lengths = {
             split: np.minimum(self.reviews[_part(split)].lengths[rows], max_length) for split, rows in self.rows.items()
         }
         sizes = {split: len(rows) for split, rows in self.rows.items()}
-        self.index = orders(sizes, batch_size, eval_batch_size, data_seed, lengths)
+        self.index = orders(sizes, batch_size, eval_batch_size, data_seed, lengths if pad == "behind" else None)
         self.inputs, self.outputs = Inputs(n_tokens=self.n_ids), Outputs("classes", 2, per="sequence")
         self.version = {"name": f"imdb_{tokens}", "version": 1, "data_sha256": arrays.sha256}
         if not valid_size:
@@ -108,8 +113,24 @@ class IMDB(OfArrays, Labelling):
         ids_BT = tokens_BT.astype(np.int64) + (_FIRST if self.words else 1)
         ids_BT = np.where(ids_BT < self.n_ids, ids_BT, _OTHER)
         ids_BT[~valid_BT] = 0
+        if self.pad == "in_front":
+            ids_BT, valid_BT = in_front(ids_BT, valid_BT.sum(1), self.max_length), None
         targets_B = torch.from_numpy(self.labels[_part(split)][rows_B])
-        return Batch(torch.from_numpy(ids_BT), targets_B, inputs_valid_BT=torch.from_numpy(valid_BT))
+        inputs_valid_BT = None if valid_BT is None else torch.from_numpy(valid_BT)
+        return Batch(torch.from_numpy(ids_BT), targets_B, inputs_valid_BT=inputs_valid_BT)
+
+
+def in_front(ids_BT: np.ndarray, lengths_B: np.ndarray, length: int) -> np.ndarray:
+    """Rows padded behind, padded in front instead, to `length`."""
+    moved = np.zeros((len(ids_BT), length), ids_BT.dtype)
+    for row, (ids_T, n_tokens) in enumerate(zip(ids_BT, lengths_B, strict=True)):
+        moved[row, length - n_tokens :] = ids_T[:n_tokens]
+    return moved
+
+
+def _spread(count: int, n_chosen: int) -> np.ndarray:
+    """Which of `count` are the `n_chosen`, evenly spread."""
+    return np.arange(count) * n_chosen % count < n_chosen
 
 
 def _part(split: str) -> str:
