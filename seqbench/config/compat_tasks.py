@@ -13,6 +13,7 @@ _CORPORA = {  # class in the first edition -> corpus
     "seqbench.tasks.large_text.Text8": "text8",
     "seqbench.tasks.large_text.Enwik8": "enwik8",
 }
+_LATER = {"carries_state": True}  # settings added since, left out at their defaults
 _CLASSES = {corpus: target for target, corpus in _CORPORA.items()}
 
 
@@ -27,6 +28,7 @@ def first_task(task: dict[str, Any]) -> dict[str, Any]:
     if _without_family(task["_target_"]) != _without_family(LANGUAGE_MODELING) or corpus not in _CLASSES:
         return task
     settings = {key: value for key, value in task.items() if key not in ("_target_", "corpus")}
+    settings = {key: value for key, value in settings.items() if (key, value) not in _LATER.items()}
     return {"_target_": _CLASSES[corpus], **settings}
 
 

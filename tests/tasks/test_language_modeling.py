@@ -67,6 +67,15 @@ def test_windows_of_random_length_scale_the_learning_rate(folder):
     assert [other.batch("train", index).inputs.shape[1] for index in range(10)] != lengths[:10]
 
 
+def test_windows_that_begin_without_a_state(folder):
+    settings = ("letters", 4, 20, 2, folder / "data", str(folder))
+    task, carried = LanguageModeling(*settings, carries_state=False), LanguageModeling(*settings)
+    resets = [[one.batch("train", index).reset for index in range(5)] for one in (task, carried)]
+    assert resets == [[True] * 5, [True] + [False] * 4]
+    assert torch.equal(task.batch("train", 3).inputs, carried.batch("train", 3).inputs)
+    assert [task.batch("valid", index).reset for index in range(2)] == [True, False]
+
+
 def test_a_mapped_batch_keeps_its_scale():
     batch = Batch(torch.zeros(2, 3), torch.zeros(2, 3), lr_scale=0.7)
     assert batch.map(lambda tensor: tensor[:1]).lr_scale == 0.7

@@ -1,9 +1,11 @@
 """One continuous stream of tokens: what all language modelling shares, whatever the text and the tokens.
 
 Training reads `batch_size` rows of the stream side by side in windows of `bptt` steps, the state carried from window to
-window. With `variable_bptt` a window has T steps around `bptt`, drawn from `data_seed`, and the learning rate of its
-step is multiplied by T / bptt (Merity, Keskar, Socher 2018, arXiv 1708.02182). Evaluation reads the whole split as one
-row: every token is scored, the first one given the token that ends a line, or what the tokenizer names instead.
+window. Without `carries_state` each window begins with no state, as in papers that cut a text into blocks. With
+`variable_bptt` a window has T steps around `bptt`, drawn from `data_seed`, and the learning rate of its step is
+multiplied by T / bptt (Merity, Keskar, Socher 2018, arXiv 1708.02182). Evaluation reads the whole split as one row, its
+state carried: every token is scored, the first one given the token that ends a line, or what the tokenizer names
+instead.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class ContinuousText(Task):
         eval_window: int,
         variable_bptt: bool,
         data_seed: int,
+        carries_state: bool = True,
     ):
-        self.bptt, self.unit = bptt, unit
+        self.bptt, self.unit, self.carries_state = bptt, unit, carries_state
         before = prepared.vocabulary.index(start)
         self.ids = {split: prepared.ids(split) for split in ("train", "valid", "test")}
         self.streams = {
@@ -76,6 +79,7 @@ class ContinuousText(Task):
     def batch(self, split: str, index: int) -> Batch:
         inputs_BT, targets_BT, reset = self.streams[split].window(index)
         lr_scale = inputs_BT.shape[1] / self.bptt if split == "train" else 1.0
+        reset = reset or (split == "train" and not self.carries_state)
         return Batch(inputs_BT, targets_BT, reset=reset, lr_scale=lr_scale)
 
     def evaluate(self, learner: Learner, batches: Iterable[Batch]) -> Sums:

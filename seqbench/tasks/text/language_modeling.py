@@ -32,14 +32,14 @@ class LanguageModeling(ContinuousText):
         source: str | None,
         variable_bptt: bool = False,
         data_seed: int = 0,
+        carries_state: bool = True,
     ):
         check_windows(batch_size, bptt, eval_window, data_seed)
         self.corpus = _named(corpus)
         prepared = ensure_prepared(self.corpus, data_dir, source, say)
         tokenizer = self.corpus.tokenizer
-        super().__init__(
-            prepared, tokenizer.unit, tokenizer.start, batch_size, bptt, eval_window, variable_bptt, data_seed
-        )
+        windows = (batch_size, bptt, eval_window, variable_bptt, data_seed, carries_state)
+        super().__init__(prepared, tokenizer.unit, tokenizer.start, *windows)
         self.version = {"name": self.corpus.name, "version": self.corpus.version, "data_sha256": prepared.sha256}
 
     @classmethod
