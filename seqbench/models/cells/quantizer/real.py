@@ -1,0 +1,14 @@
+"""No quantisation, where a model asks for a quantiser."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from seqbench.contracts.quantizer import Quantizer
+
+
+class Real(Quantizer):
+    """Real numbers: q(x) = x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
