@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from seqbench.contracts.ranges import OneOf
 
-Scope = Literal["one", "row", "tensor"]
-Scale = Annotated[str, OneOf("one", "row", "tensor")]  # what a scale is of: fixed at 1, a last axis, or all values
+Scale = Annotated[str, OneOf("one", "row", "tensor")]  # a scale is 1, or of a last axis, or of all values
 
 
 class Quantizer(nn.Module):
@@ -20,7 +19,7 @@ class Quantizer(nn.Module):
     One whose `scale` is of the tensor mixes positions and rows, so it is for weights alone."""
 
     bits: int | None = None  # of a value; None: real numbers
-    scale: Scope = "one"
+    scale: str = "one"  # what its scale is of: one, row or tensor
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

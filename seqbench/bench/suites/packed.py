@@ -1,7 +1,7 @@
-"""One sequence read by an LSTM whose weights are packed in 1 or 4 bits, beside one of the same size in float32.
+"""A sequence read by an LSTM whose weights are packed in 1 or 4 bits, beside one of the same size in float32.
 
-Forward alone, as one generates or scores a text: B rows, T steps, N units, N features. All layers compute what their own
-weights say: the packed ones exactly what quantised weights give, torch's what real ones do.
+Forward alone, as one scores a text (T = 100) or generates one (T = 1): `calls` calls of B rows and T steps, each going
+on from the state of the one before, with N units and N features.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,58 +26,60 @@ def data(B: int, N: int, T: int) -> Tensor:
     return torch.randn(B, T, N, generator=torch.Generator().manual_seed(0))
 
 
-def reading(model: nn.Module, x_BTN: Tensor) -> Step:
-    model.eval()
+def reading(read: Callable[[Tensor, Any], tuple[Any, ...]], x_BTN: Tensor, calls: int) -> Step:
+    """`read` gives outputs and a state."""
 
     @torch.no_grad()
     def step() -> None:
-        model(x_BTN)
+        state = None
+        for _ in range(calls):
+            _, state, *_ = read(x_BTN, state)
 
     return step
 
 
 def packed(bits: int) -> Callable[..., Step]:
-    def build(B: int, N: int, T: int) -> Step:
+    def build(B: int, N: int, T: int, calls: int) -> Step:
         quantizer = functools.partial(Uniform, bits=bits)
-        model = QuantizedLSTM(N, N, quantizer, quantizer, Real, backend="packed")
-        step = reading(model, data(B, N, T))
+        model = QuantizedLSTM(N, N, quantizer, quantizer, Real, backend="packed").eval()
+        step = reading(model, data(B, N, T), calls)
         step()  # packs
         return step
 
     return build
 
 
-def float32(B: int, N: int, T: int) -> Step:
-    return reading(nn.LSTM(N, N, batch_first=True), data(B, N, T))
+def float32(B: int, N: int, T: int, calls: int) -> Step:
+    return reading(nn.LSTM(N, N, batch_first=True).eval(), data(B, N, T), calls)
 
 
-def cell(B: int, N: int, T: int) -> Step:
-    """Step by step: torch.nn.LSTM lays its weights out anew in each call, which costs most where a call has few steps."""
-    layer, x_BTN = nn.LSTMCell(N, N), data(B, N, T)
+def cell(B: int, N: int, T: int, calls: int) -> Step:
+    """Step by step: torch.nn.LSTM lays its weights out anew in each call, which costs most where it has few steps."""
+    layer = nn.LSTMCell(N, N)
 
-    @torch.no_grad()
-    def step() -> None:
-        state = None
+    def read(x_BTN: Tensor, state: Any) -> tuple[Any, ...]:
         for x_BN in x_BTN.unbind(1):
             state = layer(x_BN, state)
+        return state[0], state
 
-    return step
+    return reading(read, data(B, N, T), calls)
 
 
-def int8(B: int, N: int, T: int) -> Step:
+def int8(B: int, N: int, T: int, calls: int) -> Step:
     """torch's own: weights of 8 bits, activations quantised on the way."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that another package will have it
         # not the layer itself: only what stands within a module is replaced
-        model = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.LSTM(N, N, batch_first=True)), {nn.LSTM})
-    return reading(model, data(B, N, T))
+        layers = nn.ModuleList([nn.LSTM(N, N, batch_first=True).eval()])
+        (layer,) = torch.ao.quantization.quantize_dynamic(layers, {nn.LSTM})
+    return reading(layer, data(B, N, T), calls)
 
 
 SUITE = Suite(
     name="packed",
     title="An LSTM of packed weights, read forward",
-    note="B rows, T steps, N units and features, one layer; weights and activations of 1 bit (XNOR and a count of bits) or "
-    "4 bits (products of small whole numbers).",
+    note="`calls` calls of B rows and T steps, each with the state of the one before; N units and features, one layer. "
+    "Packed are weights and activations, of 1 bit (XNOR and a count of bits) or 4 (products of small whole numbers).",
     ours="seqbench, 4 bits",
     contestants=[
         Contestant("seqbench, 4 bits", packed(4)),
@@ -85,6 +88,7 @@ SUITE = Suite(
         Contestant("torch.nn.LSTMCell, float32", cell),
         Contestant("torch, int8 (dynamic)", int8),
     ],
-    shapes=[{"B": 1, "N": N, "T": T} for N in (300, 1024, 2048) for T in (1, 100)],
-    n_tokens=lambda B, N, T: B * T,
+    shapes=[{"B": 1, "N": N, "T": T, "calls": calls} for N in (300, 1024, 2048) for T, calls in ((1, 20), (100, 1))],
+    n_tokens=lambda B, N, T, calls: B * T * calls,
+    smaller={"T": 2, "calls": 1},
 )

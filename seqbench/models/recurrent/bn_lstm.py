@@ -14,7 +14,6 @@ Shapes: T time, B batch, D features, H hidden size, K the gates i, f, g, o of H 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
@@ -27,7 +26,7 @@ from seqbench.contracts.norm import Norm
 from seqbench.contracts.peers import Alone, Peers
 from seqbench.contracts.pytree import State
 from seqbench.contracts.ranges import Backend, Count, NotNegative, OneOf
-from seqbench.models.cells.norm.batch_norm import BatchNorm
+from seqbench.models.cells.norm.batch_norm import BatchNorm, estimate_population
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.time_loop import normalised
 from seqbench.models.cells.time_loop.recurrence import Spare, project
@@ -96,15 +95,7 @@ class BNLSTM(Backbone):
 
     def prepare_evaluation(self, passes: Iterable[None], peers: Peers) -> None:
         """Estimate the population's statistics, if the norms have such, in passes over training batches."""
-        norms = [norm for norm in self._norms() if isinstance(norm, BatchNorm)]
-        if not norms:
-            return
-        for norm in norms:
-            norm.begin_estimate()
-        for _ in itertools.islice(passes, norms[0].n_batches):
-            pass
-        for norm in norms:
-            norm.end_estimate()
+        estimate_population([norm for norm in self._norms() if isinstance(norm, BatchNorm)], passes)
 
     def parameter_groups(self) -> dict[str, ParameterGroup]:
         return {"recurrent": ParameterGroup([self.weight_hidden], recurrent=True)}
@@ -157,7 +148,7 @@ class BNLSTM(Backbone):
 
     def _has_statistics_here(self) -> bool:
         """Whether those of a step are the population's, or of rows that this process has all."""
-        return isinstance(self.norm_cell, BatchNorm) and (not self.training or isinstance(self.peers, Alone))
+        return type(self.norm_cell) is BatchNorm and (not self.training or isinstance(self.peers, Alone))
 
     def _native(self, x_TB: Tensor, h_BH: Tensor, c_BH: Tensor, start: int) -> tuple[Tensor, Tensor]:
         norms = [norm for norm in self._norms() if isinstance(norm, BatchNorm)]

@@ -11,6 +11,9 @@ Shapes: T time, B batch, D features, S steps that have statistics.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -45,11 +48,18 @@ class BatchNorm(Norm):
     def forward(self, x: Tensor, start: int = 0, valid_TB: Tensor | None = None, peers: Peers | None = None) -> Tensor:
         """`valid_TB` marks the rows of a step that are no padding, which its statistics are of (None: all)."""
         if self.training:
-            mean_TD, variance_TD, count_T = moments(x, valid_TB, peers or Alone())
+            mean_TD, variance_TD, count_T = self.moments(x, valid_TB, peers or Alone())
             self.observe(start, mean_TD, variance_TD, count_T)
         else:
             mean_TD, variance_TD = self.population(start, len(x))
-        return (x - mean_TD[:, None]) * ((variance_TD + self.eps).rsqrt() * self.gain)[:, None]
+        return self.normalise(x, mean_TD, variance_TD)
+
+    def moments(self, x_TBD: Tensor, valid_TB: Tensor | None, peers: Peers) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and variance (T, D) of a batch, differentiable, and the number of its rows (T,)."""
+        return moments(x_TBD, valid_TB, peers)
+
+    def normalise(self, x_TBD: Tensor, mean_TD: Tensor, variance_TD: Tensor) -> Tensor:
+        return (x_TBD - mean_TD[:, None]) * ((variance_TD + self.eps).rsqrt() * self.gain)[:, None]
 
     def population(self, start: int, count: int) -> tuple[Tensor, Tensor]:
         """Mean and variance (count, D) of the population at the steps from `start` on."""
@@ -70,6 +80,18 @@ class BatchNorm(Norm):
         assert self._estimate is not None
         self._estimate.write(self.mean_SD, self.variance_SD)
         self._estimate = None
+
+
+def estimate_population(norms: Sequence[BatchNorm], passes: Iterable[None]) -> None:
+    """The population's statistics, in passes over training batches: so many as the first norm asks for."""
+    if not norms:
+        return
+    for norm in norms:
+        norm.begin_estimate()
+    for _ in itertools.islice(passes, norms[0].n_batches):
+        pass
+    for norm in norms:
+        norm.end_estimate()
 
 
 def moments(x_TBD: Tensor, valid_TB: Tensor | None, peers: Peers) -> tuple[Tensor, Tensor, Tensor]:

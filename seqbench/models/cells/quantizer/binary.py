@@ -16,14 +16,14 @@ from seqbench.models.cells.quantizer.grid import Grid, Levels
 class Binary(Grid):
     """-1 and +1 times a scale.
 
-    - `scale`: 1 (one), as in the paper, or the mean |x| of each row (row) or of all (tensor), which is the least-squares
-      choice: the smallest |x - scale sign(x)|^2.
+    - `scale`: 1 (one), as in the paper, or the mean |x| of each row (row) or of all (tensor), which is the
+      least-squares choice: the smallest |x - scale sign(x)|^2.
     - `stochastic`: training draws the sign. Evaluation does not.
     """
 
     def __init__(self, scale: Scale = "one", stochastic: bool = False):
         if stochastic and scale != "one":
-            raise ValueError(f"stochastic=true draws signs of numbers between -1 and 1, which scale={scale} does not fit")
+            raise ValueError(f"stochastic=true draws signs for scale=one, not {scale}")
         super().__init__(1, scale, stochastic, Levels(shift=1, slope=0.5, offset=0, factor=2, zero=1, divisor=1))
 
     def _encode(self, x: Tensor, draws: bool) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqbench.contracts.quantizer import Quantizer, Scope
+from seqbench.contracts.quantizer import Quantizer
 from seqbench.models.cells.quantizer.straight_through import straight_through
 
 
@@ -34,9 +34,8 @@ class Grid(Quantizer):
     """2^bits levels in steps of equal size."""
 
     bits: int
-    scale: Scope
 
-    def __init__(self, bits: int, scale: Scope, stochastic: bool, levels: Levels):
+    def __init__(self, bits: int, scale: str, stochastic: bool, levels: Levels):
         super().__init__()
         self.bits, self.scale, self.stochastic, self.levels = bits, scale, stochastic, levels
 

@@ -31,10 +31,9 @@ class PowerOfTwo(Quantizer):
 
     def __init__(self, bits: Annotated[int, Between(2, 6)] = 4):
         super().__init__()
-        self.bits = bits
+        self.bits, self.smallest = bits, 2.0 ** (1 - 2 ** (bits - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x_fixed = x.detach()
-        smallest = 2.0 ** (1 - 2 ** (self.bits - 1))
-        size = power_of_two(x_fixed.abs()).clamp(smallest, 1)
+        size = power_of_two(x_fixed.abs()).clamp(self.smallest, 1)
         return straight_through(torch.where(x_fixed >= 0, size, -size), x, x_fixed.abs() <= 1)

@@ -10,5 +10,8 @@ from seqbench.contracts.quantizer import Quantizer
 class Real(Quantizer):
     """Real numbers: q(x) = x."""
 
+    def __init__(self):
+        super().__init__()
+
     def forward(self, x: Tensor) -> Tensor:
         return x

@@ -22,6 +22,10 @@ from seqbench.models.cells.quantizer.binary import Binary
 from seqbench.models.cells.quantizer.grid import Grid, Levels
 
 SOURCE = Path(__file__).with_name("cpp") / "packed.cpp"
+REFUSAL = (
+    "backend=packed, but packed weights are for float32 or float64 on a CPU, of at most 4 bits, with activations of at "
+    "most 8, both in even steps (quantizer uniform, linear or binary)."
+)
 
 
 class _Matrix(ctypes.Structure):
@@ -110,7 +114,7 @@ def whole_numbers(packed: Packed, x_RD: Tensor) -> Tensor:
 
 
 def recurrence(packed: Packed, gates_TBK: Tensor, h_BH: Tensor, c_BH: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Outputs (T, B, H), quantised, and an LSTM's last cell. `gates_TBK` is what the inputs give, and is overwritten."""
+    """Outputs (T, B, H), quantised, and an LSTM's last cell. `gates_TBK`, what the inputs give, is overwritten."""
     n_steps, n_rows, _ = gates_TBK.shape
     h_TBH = gates_TBK.new_empty(n_steps, n_rows, packed.n_columns)
     last_BH = None if c_BH is None else c_BH.clone(memory_format=torch.contiguous_format)

@@ -87,7 +87,9 @@ class QuantizedStack(RecurrentStack):
         layer = self.layers[index]
         input_weight, recurrent_weight, *biases = weights(layer)
         weight_KH = self.quantize_weights(recurrent_weight)
-        z_TBK = F.linear(self._inputs(x_BTD).transpose(0, 1), self.quantize_weights(input_weight), sum(biases))
+        z_TBK = F.linear(
+            self._inputs(x_BTD).transpose(0, 1), self.quantize_weights(input_weight), biases[0] + biases[1]
+        )
         h_BH, c_BH = self._first(layer, x_BTD, before)
         h_BH, outputs = self.quantize(h_BH), []
         for z_BK in z_TBK.unbind(0):
@@ -135,10 +137,7 @@ class QuantizedStack(RecurrentStack):
         can = weight.device.type == "cpu" and dtype in (torch.float32, torch.float64)
         can = can and packed.can_pack(self.quantize_weights, self.quantize) and packed.library() is not None
         if not can and self.backend == "packed":
-            raise BackendError(
-                "backend=packed, but packed weights are for float32 or float64 on a CPU, of at most 4 bits, with "
-                "activations of at most 8, both in even steps (quantizer uniform, linear or binary)."
-            )
+            raise BackendError(packed.REFUSAL)
         return can
 
     def _pack(self, index: int, matrix: int, weight: Tensor) -> packed.Packed:
