@@ -88,7 +88,7 @@ SUITE = Suite(
         Contestant("torch.nn.LSTMCell, float32", cell),
         Contestant("torch, int8 (dynamic)", int8),
     ],
-    shapes=[{"B": 1, "N": N, "T": T, "calls": calls} for N in (300, 1024, 2048) for T, calls in ((1, 20), (100, 1))],
+    shapes=[{"B": 1, "N": N, "T": T, "calls": calls} for N in (300, 1024, 2048) for T, calls in ((1, 5), (100, 1))],
     n_tokens=lambda B, N, T, calls: B * T * calls,
     smaller={"T": 2, "calls": 1},
 )
