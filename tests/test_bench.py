@@ -26,6 +26,7 @@ SMALL = {
     "token_stream": {"tokens": 20_000, "B": 4, "T": 5},
     "equilibrium": {"B": 3, "N": 8, "T": 5},
     "unitary": {"B": 3, "N": 8, "T": 5},
+    "packed": {"B": 1, "N": 12, "T": 3, "calls": 2},
     "optimizer": {"encoder": 1, "decoder": 1, "lstm": 1, "D": 8, "V": 20},
 }
 
@@ -122,7 +123,8 @@ def test_mistakes(seqbench):
         2,
         "",
         "seqbench: There is no suite 'recurent' (did you mean recurrent?); there are equilibrium, gated, kronecker, "
-        "language, language_model, normalised, optimizer, output_layer, recurrent, stages, token_stream, unitary.\n",
+        "language, language_model, normalised, optimizer, output_layer, packed, recurrent, stages, token_stream, "
+        "unitary.\n",
     )
     code, _, errors = seqbench("bench", "rounds=-1")
     assert (code, errors) == (

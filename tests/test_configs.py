@@ -38,6 +38,7 @@ PLACES = {  # of a node of each kind that no section is of: a model that has one
     "norm": ("transformer", "model.norm"),
     "equilibrium": ("deq_transformer", "model.equilibrium"),
     "solver": ("deq_transformer", "model.equilibrium.forward"),
+    "quantizer": ("quantized_lstm", "model.weights"),
 }
 INNER = [(kind, name) for kind in PLACES for name in options(kind)]
 

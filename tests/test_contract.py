@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from seqbench.checks.closeness import require_same_state
 from seqbench.checks.models import (
     check_causal,
     check_chunked_equals_full,
@@ -34,6 +35,12 @@ from seqbench.models.cells.norm.group_norm import GroupNorm
 from seqbench.models.cells.norm.layer_norm import LayerNorm
 from seqbench.models.cells.norm.none import NoNorm
 from seqbench.models.cells.norm.pooled_batch_norm import PooledBatchNorm
+from seqbench.models.cells.norm.shift_batch_norm import ShiftBatchNorm
+from seqbench.models.cells.quantizer.binary import Binary
+from seqbench.models.cells.quantizer.linear import Linear
+from seqbench.models.cells.quantizer.power_of_two import PowerOfTwo
+from seqbench.models.cells.quantizer.real import Real
+from seqbench.models.cells.quantizer.uniform import Uniform
 from seqbench.models.convolutional.conv_arma import ConvARMA
 from seqbench.models.convolutional.gated_cnn import GatedCNN
 from seqbench.models.convolutional.lenet import LeNet
@@ -42,6 +49,7 @@ from seqbench.models.convolutional.trellisnet import TrellisNet
 from seqbench.models.equilibrium.deq_transformer import DEQTransformer
 from seqbench.models.equilibrium.deq_trellisnet import DEQTrellisNet
 from seqbench.models.other.mlp import MLP
+from seqbench.models.other.quantized_mlp import QuantizedMLP
 from seqbench.models.recurrent.arma import ARMA
 from seqbench.models.recurrent.awd_lstm import AWDLSTM
 from seqbench.models.recurrent.cell_search import CellSearch
@@ -52,6 +60,8 @@ from seqbench.models.recurrent.norm_gru import NormGRU
 from seqbench.models.recurrent.norm_lstm import NormLSTM
 from seqbench.models.recurrent.norm_rnn import NormRNN
 from seqbench.models.recurrent.normed_layers import NormedLayers
+from seqbench.models.recurrent.quantized_lstm import QuantizedLSTM
+from seqbench.models.recurrent.quantized_rnn import QuantizedRNN
 from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.full_urnn import FullURNN
 from seqbench.models.unitary.kru import KRU
@@ -78,6 +88,10 @@ def exactly(forward=Anderson, backward=Anderson, **settings):
     return functools.partial(
         Equilibrium, **{way: functools.partial(cls, **EXACT, **settings) for way, cls in ways.items()}
     )
+
+
+def one_step(norm):
+    return functools.partial(norm, n_steps=1, gain=1.0)
 
 
 def led_by_input(model):
@@ -129,6 +143,14 @@ MODELS = {
     "nc_gru-two": lambda: NCGRU(D, 8, n_negative=3, reset="after", orthogonal_reset=True),
     "nc_gru-exact": lambda: NCGRU(D, 9, n_negative=3, inverse="exact", reset="after", init="uniform"),
     "nc_gru-authors": lambda: NCGRU(D, 8, n_negative=3, inverse="authors", authors_lr=1e-3),
+    "quantized_lstm": lambda: QuantizedLSTM(D, 8, Uniform, Uniform, Real, n_layers=2),
+    "quantized_lstm-binary": lambda: QuantizedLSTM(D, 8, Binary, Binary, Real, init_range=1.0),
+    "quantized_lstm-fixed": lambda: QuantizedLSTM(D, 8, PowerOfTwo, functools.partial(Linear, 6), Uniform),
+    "quantized_mlp": lambda: QuantizedMLP(D, [7, 5], one_step(BatchNorm), Binary, Binary),
+    "quantized_mlp-shift": lambda: QuantizedMLP(D, [7, 5], one_step(ShiftBatchNorm), Binary, Binary),
+    "quantized_mlp-population": lambda: QuantizedMLP(D, [7, 5], one_step(BatchNorm), Uniform, Uniform).eval(),
+    "quantized_mlp-real": lambda: QuantizedMLP(D, [7, 5], NoNorm, Real, Real, ends_real=True, init_range=0.3),
+    "quantized_rnn": lambda: QuantizedRNN(D, 8, Uniform, Uniform, Uniform, n_layers=2),
     "rnn": lambda: RNN(D, hidden_size=8, n_layers=2),
     "lenet": lambda: LeNet(D, [3, 4], kernel=1, sizes=[5], image=[2, 3]),
     "mlp": lambda: MLP(D, [7, 5], "tanh"),
@@ -272,7 +294,24 @@ def test_a_count_of_steps_that_is_not_saved_is_noticed():
         check_saving(lambda: Counting(False).double(), X_BTD)
 
 
-@pytest.mark.parametrize("name", MODELS)
+QUANTIZED = [name for name in MODELS if name.startswith("quantized")]
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_a_quantised_model_computes_in_float32_under_autocast(name):
+    """Rounded otherwise, a number may be at another level: autocast changes nothing."""
+    torch.manual_seed(0)
+    model, x = MODELS[name](), X_BTD.float()
+    expected, expected_state, _ = model(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, state, _ = model(x)
+    assert torch.equal(y, expected)
+    require_same_state(state, expected_state, "autocast changes the state")
+    y.sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in QUANTIZED])
 def test_autocast(name):
     """What autocast costs is measured by what rounding the weights and the input to bfloat16, once, changes in float64.
 

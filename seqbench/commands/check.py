@@ -223,6 +223,12 @@ def _of_solver(case: Case) -> Checks:
     return checks(case.make)
 
 
+def _of_quantizer(case: Case) -> Checks:
+    from seqbench.checks.quantizers import checks
+
+    return checks(case.make)
+
+
 def _subjects(case: Case) -> Iterable[Callable[[], Any]]:
     """What an evaluation or an analysis is tried on: functions that make it anew."""
     from seqbench.checks.subjects import SUBJECTS, Made
@@ -251,4 +257,5 @@ _CHECKS: dict[str, Callable[[Case], Checks]] = {
     "norm": _of_norm,
     "equilibrium": _of_equilibrium,
     "solver": _of_solver,
+    "quantizer": _of_quantizer,
 }

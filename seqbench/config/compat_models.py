@@ -51,6 +51,8 @@ FIRST_DEFAULTS = {target: _FLAT if target in _DEQ else {"norm": "post"} for targ
 
 _LATER = {  # settings added since, left out at their defaults
     "seqbench.models.lstm.LSTM": {"chrono_steps": None},
+    "seqbench.models.mlp.MLP": {"norm": {"_target_": "seqbench.models.none.NoNorm"}, "init_std": None},
+    "seqbench.models.lenet.LeNet": {"norm": {"_target_": "seqbench.models.none.NoNorm"}},
     "seqbench.models.batch_norm.BatchNorm": {"cyclic": False},
     "seqbench.models.bn_lstm.BNLSTM": {  # of one layer, with three norms
         "norms": ["input", "hidden", "cell"],

@@ -72,6 +72,7 @@ KINDS = {
     "norm": Kind(("seqbench.models.cells.norm",), ("seqbench.contracts.norm.Norm",), frozenset({"d_input"})),
     "equilibrium": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.fixed_point.FixedPoint",)),
     "solver": Kind(("seqbench.models.cells.equilibrium",), ("seqbench.contracts.solver.Solver",)),
+    "quantizer": Kind(("seqbench.models.cells.quantizer",), ("seqbench.contracts.quantizer.Quantizer",)),
 }
 UNUSABLE = {  # of torch.optim
     "SparseAdam": "which needs sparse gradients, and no network here has them",

@@ -17,6 +17,7 @@ HEADS = {  # settings beside the YAML's, and the number of outputs
     "squared_error": ([], 2),
     "sigmoid": ([], 3),
     "mixture": (["head.n_components=4"], 3),
+    "squared_hinge": ([], K),
     "direct": ([], D),
     "direct_bits": ([], D),
 }

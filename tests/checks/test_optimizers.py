@@ -23,6 +23,7 @@ OPTIMIZERS = {  # settings beside the YAML's
     "noisy_rmsprop": ["optimizer.noise=0.01"],
     "rmsprop_tf": [],
     "sgd": [],
+    "shift_adamax": [],
     "stiefel": ["optimizer.rms_decay=0.9", "optimizer.unitary_every=4"],
 }
 

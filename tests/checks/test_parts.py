@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from seqbench.checks import embeddings, heads, norms
+from seqbench.checks import embeddings, heads, norms, quantizers
 from seqbench.config.compose import composed
 from seqbench.config.nodes import options
 from seqbench.config.targets import class_at
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
 from seqbench.contracts.norm import Norm
+from seqbench.contracts.quantizer import Quantizer
 from seqbench.engine.assemble import instantiate
 
 SETTINGS = {"adaptive": ["embedding.cutoffs=[4,8]", "embedding.d_embed=16"]}
@@ -31,6 +32,15 @@ def test_contract_of_a_norm(name):
     node = composed(["model=bn_lstm", f"norm@model.norm={name}"]).model["norm"]
     assert class_at("norm", node["_target_"])
     for check in norms.checks(functools.partial(instantiate, "norm", node)).values():
+        check()
+
+
+@pytest.mark.parametrize("scale", ["one", "row", "tensor"])
+@pytest.mark.parametrize("name", options("quantizer"))
+def test_contract_of_a_quantizer(name, scale):
+    node = composed(["model=quantized_lstm", f"quantizer@model.weights={name}"]).model["weights"]
+    node = {**node, "scale": scale} if "scale" in node else node
+    for check in quantizers.checks(functools.partial(instantiate, "quantizer", node)).values():
         check()
 
 
@@ -56,6 +66,26 @@ class Scale(Norm):
             return x.flatten(0, -2)
         axes = tuple(range(x.dim() - 1)) if self.fault == "batch" else -1
         return x / x.norm(dim=axes, keepdim=True)
+
+
+class Rounded(Quantizer):
+    bits = 2
+
+    def __init__(self, fault):
+        super().__init__()
+        self.fault = fault
+
+    def forward(self, x):
+        if self.fault == "halved":
+            return (x / 2).round()
+        if self.fault == "levels":
+            return x + (x.round() - x).detach()
+        if self.fault == "positions":
+            x = x - x.mean()
+        if self.fault == "drawn":
+            x = x + torch.rand_like(x)
+        y = x.round().clamp(-1, 1)
+        return y if self.fault == "rounded" else x * 2 + (y - x * 2).detach()
 
 
 class Logits(Head):
@@ -84,6 +114,18 @@ FAULTS = [
     ),
     (norms, Scale, "flat", "shape", r"\(3, 7, 6\) becomes \(21, 6\)"),
     (norms, Scale, "batch", "independent positions", "a position depends on others, or on another row: they are up to"),
+    (quantizers, Rounded, "levels", "levels", "levels are more than 2 bits tell apart"),
+    (quantizers, Rounded, "halved", "idempotence", "quantised again, a level becomes another: they are up to"),
+    (
+        quantizers,
+        Rounded,
+        "positions",
+        "independent positions",
+        "a position depends on others, or on another row: they",
+    ),
+    (quantizers, Rounded, "drawn", "evaluation draws nothing", "the same numbers give other levels"),
+    (quantizers, Rounded, "doubled", "gradient", "a gradient is neither 0 nor 1"),
+    (quantizers, Rounded, "rounded", "gradient", "small numbers have no gradient"),
     (heads, Logits, "mean", "losses of classes", "a target's loss depends on the targets beside it: they are up to"),
     (heads, Logits, "idle", "losses of classes", "idle has no gradient"),
     (heads, Logits, "logits", "distribution", "the probabilities do not add up to 1: they are up to"),
