@@ -1,5 +1,5 @@
-"""Tasks of earlier versions: settings that they had no word for, and language modelling in the first edition, a class for
-each corpus, where one class has an argument `corpus` now."""
+"""Tasks of earlier versions: settings that they had no word for, and language modelling in the first edition, a class
+for each corpus, where one class has an argument `corpus` now."""
 
 from __future__ import annotations
 
