@@ -45,6 +45,7 @@ from seqbench.models.recurrent.cell_search import CellSearch
 from seqbench.models.recurrent.gru import GRU
 from seqbench.models.recurrent.indrnn import IndRNN
 from seqbench.models.recurrent.lstm import LSTM
+from seqbench.models.recurrent.pruned_lstm import PrunedLSTM
 from seqbench.models.recurrent.rnn import RNN
 from seqbench.models.unitary.full_urnn import FullURNN
 from seqbench.models.unitary.kru import KRU
@@ -81,6 +82,7 @@ MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
     "lstm-chrono": lambda: LSTM(D, hidden_size=8, chrono_steps=20),
+    "lstm-widths": lambda: LSTM(D, hidden_size=[8, 5], n_layers=2),
     "bidirectional": lambda: Bidirectional(D, functools.partial(GRU, hidden_size=5)),
     "full_urnn": lambda: FullURNN(D, hidden_size=7),
     "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
@@ -99,6 +101,9 @@ MODELS = {
     "bn_lstm-layer_norm": lambda: BNLSTM(D, 8, LayerNorm),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "cell_search": lambda: CellSearch(D, hidden_size=8, norm=NoNorm, d_score=5),
+    "pruned_lstm": lambda: PrunedLSTM(D, hidden_size=8, n_layers=2).eval(),
+    "pruned_lstm-group_lasso": lambda: PrunedLSTM(D, hidden_size=8, n_layers=2, selection="group_lasso"),
+    "pruned_lstm-l1": lambda: PrunedLSTM(D, hidden_size=8, selection="l1", backend="reference"),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),

@@ -7,7 +7,7 @@ arXiv 1712.01312, with beta = 2/3, gamma = -0.1 and zeta = 1.1 as there. Of each
     both           gate = clamp(v (zeta - gamma) + gamma, 0, 1)
     P(gate > 0)    sigmoid(log alpha - beta log(-gamma / zeta)), in training
 
-At log alpha = 1 a gate is open with probability 0.93, and is 0.777 in evaluation; at -2.398 and below it is closed there.
+At log alpha = 1 a gate is open with probability 0.93 and is 0.777 in evaluation, where it is closed from -2.398 down.
 
 Shapes: D inputs, H units.
 """
