@@ -94,7 +94,7 @@ def test_both_records_tell_of_sizes_and_times(compacted):
 
 
 def test_a_table_shows_it(seqbench_in, compacted):
-    folder, run, told, _ = compacted
+    folder, _, told, _ = compacted
     (folder / "results" / "tables.yaml").write_text(DECLARATION.replace("OVERRIDES", json.dumps(OVERRIDES)))
     code, _, errors = seqbench_in(folder, "tables")
     assert code == 0, errors
@@ -104,7 +104,7 @@ def test_a_table_shows_it(seqbench_in, compacted):
 
 def test_what_is_left_can_train_on(seqbench_in, compacted):
     """The same weights, and another schedule; or fewer units, those with the largest norms."""
-    folder, run, told, _ = compacted
+    folder, run, _, _ = compacted
     small = [*SMALL, "model=lstm", "model.n_layers=2", "embedding.d_embed=3", f"init={run}"]
     code, printed, errors = seqbench_in(folder, "train", *small, "model.hidden_size=[4,2]", "train.max_steps=2")
     assert code == 0 and f"The weights are those of run {run}." in printed, errors

@@ -59,4 +59,4 @@ def test_times_are_of_the_two_and_of_torchs_at_their_sizes(monkeypatch):
     readouts = [call for call in with_softmax if call[1] == [7, 3]]
     assert len(readouts) == inference.REPEATS and not [call for call in plain if call[1] == [7, 3]]
     assert [call[0] for call in readouts] == [[1, 35, 3]] * inference.REPEATS
-    assert [call for call in shapes["large"][3] if call[1] == [7, 9]][0][0] == [20, 35, 9]
+    assert next(call for call in shapes["large"][3] if call[1] == [7, 9])[0] == [20, 35, 9]
