@@ -60,6 +60,7 @@ from seqbench.models.recurrent.norm_gru import NormGRU
 from seqbench.models.recurrent.norm_lstm import NormLSTM
 from seqbench.models.recurrent.norm_rnn import NormRNN
 from seqbench.models.recurrent.normed_layers import NormedLayers
+from seqbench.models.recurrent.pruned_lstm import PrunedLSTM
 from seqbench.models.recurrent.quantized_lstm import QuantizedLSTM
 from seqbench.models.recurrent.quantized_rnn import QuantizedRNN
 from seqbench.models.recurrent.rnn import RNN
@@ -105,6 +106,7 @@ MODELS = {
     "lstm": lambda: LSTM(D, hidden_size=8, n_layers=2, dropout=0.0, forget_bias=1.0),
     "lstm-orthogonal": lambda: LSTM(D, hidden_size=8, init="orthogonal"),
     "lstm-chrono": lambda: LSTM(D, hidden_size=8, chrono_steps=20),
+    "lstm-widths": lambda: LSTM(D, hidden_size=[8, 5], n_layers=2),
     "bidirectional": lambda: Bidirectional(D, functools.partial(GRU, hidden_size=5)),
     "full_urnn": lambda: FullURNN(D, hidden_size=7),
     "gated_cnn": lambda: GatedCNN(D, [[8, 4], [6, 3]]),
@@ -135,6 +137,9 @@ MODELS = {
     "norm_gru-batch_norm": lambda: NormGRU(D, 8, BATCH),
     "indrnn": lambda: IndRNN(D, hidden_size=8, n_layers=2, recurrent_max=0.9),
     "cell_search": lambda: CellSearch(D, hidden_size=8, norm=NoNorm, d_score=5),
+    "pruned_lstm": lambda: PrunedLSTM(D, hidden_size=8, n_layers=2).eval(),
+    "pruned_lstm-group_lasso": lambda: PrunedLSTM(D, hidden_size=8, n_layers=2, selection="group_lasso"),
+    "pruned_lstm-l1": lambda: PrunedLSTM(D, hidden_size=8, selection="l1", backend="reference"),
     "kru": lambda: KRU(D, hidden_size=8, input_init_range=0.5, unitary_weight=0.1),
     "kru-real-tanh": lambda: KRU(D, 12, [2, 3, 2], complex=False, nonlinearity="tanh", input_init_range=0.5),
     "kru-reference": lambda: KRU(D, hidden_size=8, input_init_range=0.5, backend="reference"),

@@ -114,7 +114,8 @@ def _range_fault(value: Any, hint: Any) -> str | None:
     if value is None:
         return None
     alternatives = _alternatives(hint)
-    ranges = [*_ranges(hint), *(each for kind in alternatives if kind is not hint for each in _ranges(kind))]
+    own = [kind for kind in alternatives if kind is not hint and _is(value, _bare(kind))]  # a width, or a list of them
+    ranges = [*_ranges(hint), *(each for kind in own for each in _ranges(kind))]
     or_null = ", or null" if type(None) in alternatives else ""
     for each in ranges:
         if not each.allows(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -82,6 +82,33 @@ class ReadsOut(Protocol):
         self, x: Tensor, state: State, weight_CD: Tensor, bias_C: Tensor | None = None
     ) -> tuple[Tensor, State, Tensor | None] | None:
         """`forward` with (B, T, C) in y's place; None: not here, so `forward` is to be called."""
+        ...
+
+
+@runtime_checkable
+class KnowsReadout(Protocol):
+    """A backbone whose own loss depends on the linear layer that reads its features, too."""
+
+    def read_by(self, readout: nn.Linear) -> None:
+        """Called once, as the network is built; the layer stays the head's."""
+        ...
+
+
+@runtime_checkable
+class Compactable(Protocol):
+    """A backbone whose inputs and units can be closed, and that equals a smaller one without those."""
+
+    def fixed_gates(self) -> list[Tensor]:
+        """Of the inputs (D,) and of each layer's units (H,), as they are in evaluation: 0 is closed."""
+        ...
+
+    def unit_norms(self) -> list[Tensor]:
+        """(H,) of each layer: the norm of the weights of each unit."""
+        ...
+
+    def compacted(self, kept: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The state dict of a plain LSTM of the inputs and units of these indices, the gates folded into its weights;
+        what reads its features has to be multiplied by the last gates."""
         ...
 
 

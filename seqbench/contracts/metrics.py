@@ -13,6 +13,7 @@ _HIGHER_IS_BETTER = (
     "capacity",
     "equivalent",
     "fidelity",
+    "speedup",
 )  # any other metric is an error or a loss
 
 

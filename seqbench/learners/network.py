@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from seqbench.contracts.backbone import Backbone, EndsElsewhere, ReadsOut, at_last_valid
+from seqbench.contracts.backbone import Backbone, EndsElsewhere, KnowsReadout, ReadsOut, at_last_valid
 from seqbench.contracts.batch import Batch
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
@@ -41,6 +41,8 @@ class Network(Assembled):
         self.embedding = embedding
         self.backbone: Backbone
         self.pool = pool
+        if head.readout is not None and isinstance(backbone, KnowsReadout):
+            backbone.read_by(head.readout)
 
     def forward(self, batch: Batch, state: State = None) -> tuple[Tensor, State, Tensor | None]:
         x = self.embedded(batch.inputs)

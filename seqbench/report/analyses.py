@@ -13,11 +13,17 @@ from typing import Any
 from seqbench.report.evaluations import Found, own_names, plugin_names, with_others
 
 Analyses = dict[str, list[Found]]
+COMPACTION = "compaction"  # what `seqbench compact` finds stands among the analyses
 
 
 def known_analyses() -> list[str]:
     """The analyses that this version and the plugins have. A record may hold others, which are carried."""
     return sorted({*own_names("analysis"), *plugin_names("analysis")})
+
+
+def names_in_records() -> list[str]:
+    """What a record of this version and the plugins may hold among its analyses."""
+    return sorted({*known_analyses(), COMPACTION})
 
 
 def merged_analyses(before: Mapping[str, list[Found]], after: Mapping[str, list[Found]]) -> Analyses:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.analyses import known_analyses
+from seqbench.report.analyses import names_in_records
 from seqbench.report.evaluations import known_names
 from seqbench.report.record import COUNTS, SPLITS
 
@@ -160,7 +160,7 @@ def _column(node: Any, table: str) -> Column:
     if "judged" in node:
         return Column(heading, judged=node["judged"], format=specification)
     metric, settings = _path(node["metric"], where), _any_mapping(node.get("settings", {}), f"settings of {where}")
-    with_settings = [*known_names(), *known_analyses()]
+    with_settings = [*known_names(), *names_in_records()]
     if settings and metric.partition(".")[0] not in with_settings:
         raise UserError(f"Settings belong to one of {', '.join(with_settings)}, and {where} shows {metric}.")
     return Column(heading, metric=metric, format=specification, settings=settings)
@@ -235,7 +235,7 @@ def _tag(node: dict[str, Any], where: str) -> str:
 def _path(path: Any, where: str) -> str:
     """A path into a record; whether the metric itself exists is known once there are records."""
     head, dot, tail = str(path).partition(".")
-    if (dot and tail and head in (*SPLITS, *known_names(), *known_analyses(), "parameters")) or path in COUNTS:
+    if (dot and tail and head in (*SPLITS, *known_names(), *names_in_records(), "parameters")) or path in COUNTS:
         return str(path)
     valid = [*(f"{split}.{tail or 'nll'}" for split in SPLITS), "parameters.total", *COUNTS]
     raise UserError(f"{where} names {path!r}, which no record has{did_you_mean(str(path), valid)}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqbench.errors import UserError, did_you_mean
-from seqbench.report.analyses import known_analyses
+from seqbench.report.analyses import names_in_records
 from seqbench.report.claim import judge_claim
 from seqbench.report.declaration import TAGS, Column, Row, Table
 from seqbench.report.evaluations import Found
@@ -84,7 +84,7 @@ def _check_column(table: Table, column: Column, records: list[Record]) -> None:
     kind, _, path = column.metric.partition(".")
     if kind == "baseline":
         records = [record for record in records if record.metrics.get(kind)]
-    elif kind in known_analyses() or (is_found_later(column.metric) and path.partition(".")[0] in SPLITS):
+    elif kind in names_in_records() or (is_found_later(column.metric) and path.partition(".")[0] in SPLITS):
         records = [record for record in records if record.found_later(column.metric)]
         _check_settings(table, column, [entry for record in records for entry, _ in record.found_later(column.metric)])
     if not records:

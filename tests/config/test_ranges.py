@@ -148,6 +148,8 @@ def test_the_networks_own_settings_have_ranges(name):
         (Annotated[float, Between(0, 1, without_low=True)], 1.0, 0, "is above 0 and at most 1, not 0"),
         (Annotated[int, AtLeast(1000)], 1000, 999, "is at least 1,000, not 999"),
         (Annotated[str, OneOf("pre", "post")], "pre", "pst", "is one of pre, post, not 'pst'"),
+        (Count | list[Count], 1, 0, "is at least 1, not 0"),
+        (Count | list[Count], [1, 2], [1, 0], "holds values each of which is at least 1, not 0"),
         (list[Count], [1, 2], [1, 0], "holds values each of which is at least 1, not 0"),
         (float, 1e308, float("nan"), "must be finite, not nan"),
         (tuple[float, float], [0.9, 0.99], [0.9, float("inf")], "must be finite, not [0.9, inf]"),

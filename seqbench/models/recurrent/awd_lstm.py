@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench.contracts.pytree import State, tree_map
+from seqbench.contracts.pytree import State
 from seqbench.contracts.ranges import Count, Dropout, NotNegative
-from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, lstm_unsupported_in_half, weights
+from seqbench.models.cells.time_loop.stack import RecurrentStack, initialise, lstm, weights
 
 
 class AWDLSTM(RecurrentStack):
@@ -74,19 +74,9 @@ class AWDLSTM(RecurrentStack):
         return y, tuple(new_state), self._penalty(x, y) if self.training else None
 
     def _run(self, layer: nn.Module, x: Tensor, before: State) -> tuple[Tensor, State]:
-        """The fused kernel given the dropped matrix: the module itself would keep, and on a GPU move, its weights."""
-        if lstm_unsupported_in_half(x):
-            with torch.autocast("cpu", enabled=False):
-                return self._run(layer, x.float(), tree_map(Tensor.float, before))
         input_weight, recurrent_weight, *biases = weights(layer)
         dropped = F.dropout(recurrent_weight, self.dropout_recurrent, self.training)
-        zero_BH = x.new_zeros(len(x), recurrent_weight.shape[1])
-        h_BH, c_BH = (zero_BH, zero_BH) if before is None else before
-        parameters = [input_weight, dropped, *biases]
-        y, h_1BH, c_1BH = torch.lstm(
-            x, (h_BH[None], c_BH[None]), parameters, True, 1, 0.0, self.training, False, batch_first=True
-        )
-        return y, (h_1BH[0], c_1BH[0])
+        return lstm([input_weight, dropped, *biases], x, before, self.training)
 
     def _locked(self, x_BTD: Tensor, dropout: float) -> Tensor:
         """Dropout with one mask for all steps of a row."""

@@ -11,6 +11,8 @@ with one bias are 4 H lower.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
@@ -23,6 +25,7 @@ from seqbench.models.cells.time_loop.stack import Init, LSTMLayer, RecurrentStac
 class LSTM(RecurrentStack):
     """x (B, T, d_input) or ids (B, T) -> y (B, T, hidden_size). State: per layer (h, c), each (B, hidden_size).
 
+    - `hidden_size` is one width, or a list of each layer's.
     - `dropout` acts between layers (Zaremba et al. 2014).
     - `init` is uniform (in +-`init_range`, torch's 1/sqrt(H) where null), glorot (TF1's BasicLSTMCell) or orthogonal.
     - `forget_bias` fixes the forget gate's summed bias at the start (null: as initialised).
@@ -34,7 +37,7 @@ class LSTM(RecurrentStack):
     def __init__(
         self,
         d_input: int,
-        hidden_size: Count,
+        hidden_size: Count | Sequence[Count],
         n_layers: Count = 1,
         dropout: Dropout = 0.0,
         init: Init = "uniform",
@@ -45,16 +48,17 @@ class LSTM(RecurrentStack):
     ):
         if chrono_steps is not None and forget_bias is not None:
             raise ValueError("one of forget_bias and chrono_steps is null")
-        layers = [
-            LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)
-            for index in range(n_layers)
-        ]
+        sizes = [hidden_size] * n_layers if isinstance(hidden_size, int) else list(hidden_size)
+        if len(sizes) != n_layers:
+            raise ValueError(f"hidden_size has {len(sizes)} widths, and there are n_layers={n_layers} layers")
+        layers = [LSTMLayer(below, size, batch_first=True) for below, size in itertools.pairwise([d_input, *sizes])]
         for layer in layers:
             initialise(layer, init, init_range)
             if forget_bias is not None:
                 _, _, input_bias, recurrent_bias = weights(layer)
-                input_bias.data[hidden_size : 2 * hidden_size] = forget_bias
-                recurrent_bias.data[hidden_size : 2 * hidden_size] = 0.0
+                size = layer.hidden_size
+                input_bias.data[size : 2 * size] = forget_bias
+                recurrent_bias.data[size : 2 * size] = 0.0
             if chrono_steps is not None:
                 _remember_up_to(chrono_steps, layer)
         super().__init__(layers, dropout, backend)

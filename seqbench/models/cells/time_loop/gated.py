@@ -6,6 +6,7 @@ Shapes: T time, B batch, D features, H hidden size, K gates (4: i, f, g, o of an
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -32,12 +33,21 @@ class Call(ctypes.Structure):
 
 
 def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Tensor, State] | None:
-    """One layer of `nn.LSTM` or `nn.GRU` on features (B, T, D) or ids (B, T) that stand for one-hot vectors: outputs
-    (B, T, H) and the last state, (h, c) or h of (B, H). None where torch's kernel is to run instead.
+    """`with_weights` of a layer of torch's."""
+    return with_weights(module.all_weights[0], isinstance(module, nn.LSTM), x, state, backend)
+
+
+def with_weights(
+    parameters: Sequence[Tensor], is_lstm: bool, x: Tensor, state: State, backend: str
+) -> tuple[Tensor, State] | None:
+    """One layer of LSTM or GRU, of the `parameters` in torch's order, on features (B, T, D) or ids (B, T) that stand
+    for one-hot vectors: outputs (B, T, H) and the last state, (h, c) or h of (B, H). None where torch's kernel is to
+    run instead.
 
     `backend` is reference, native (raises `BackendError` where it cannot run), or auto: native where it can and pays.
     """
-    input_weight, weight, input_bias, bias = module.all_weights[0]
+    input_weight, weight, input_bias, bias = parameters
+    n_units = weight.shape[1]
     can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
     can = can and not torch.is_autocast_enabled("cpu") and x.shape[1] > 0
     if backend == "reference" or compiled.plain_only() or (backend == "auto" and (not can or x.shape[1] < SHORTEST)):
@@ -46,17 +56,14 @@ def layer(module: nn.RNNBase, x: Tensor, state: State, backend: str) -> tuple[Te
         if backend == "native":
             raise BackendError("backend=native, but there is no compiled layer for this device and type.")
         return None
-    is_lstm = isinstance(module, nn.LSTM)
     x_TB = x.transpose(0, 1)
-    shift = (
-        input_bias + bias if is_lstm else input_bias + F.pad(bias[: 2 * module.hidden_size], (0, module.hidden_size))
-    )
+    shift = input_bias + bias if is_lstm else input_bias + F.pad(bias[: 2 * n_units], (0, n_units))
     if x.is_floating_point():
         gates_TBK = F.linear(x_TB, input_weight, shift)
     else:
         gates_TBK = F.embedding(x_TB, input_weight.T + shift)
-    own_bias = None if is_lstm else bias[2 * module.hidden_size :]
-    zero_BH = weight.new_zeros(len(x), module.hidden_size)
+    own_bias = None if is_lstm else bias[2 * n_units :]
+    zero_BH = weight.new_zeros(len(x), n_units)
     h_BH, c_BH = (state if is_lstm else (state, None)) if state is not None else (zero_BH, zero_BH if is_lstm else None)
     keeps = torch.is_grad_enabled()
     h_TBH, last_c_BH = _Loop.apply(gates_TBK, weight, own_bias, h_BH, c_BH, keeps)

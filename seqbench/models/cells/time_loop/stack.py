@@ -21,6 +21,7 @@ from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.pytree import State, tree_map
 from seqbench.contracts.ranges import OneOf
 from seqbench.models.cells.time_loop.gated import layer as compiled_layer
+from seqbench.models.cells.time_loop.gated import with_weights
 
 Init = Annotated[str, OneOf("uniform", "glorot", "orthogonal")]
 
@@ -43,6 +44,28 @@ def _has_lstm(dtype: torch.dtype) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def lstm(
+    parameters: Sequence[Tensor], x: Tensor, before: State, training: bool, backend: str = "reference"
+) -> tuple[Tensor, State]:
+    """One layer of weights that are no module's own, such as masked ones: (y, (h, c)). A module would keep its weights,
+    and on a GPU move them. x are features (B, T, D), or ids (B, T) that stand for one-hot vectors."""
+    compiled = with_weights(parameters, True, x, before, backend)
+    if compiled is not None:
+        return compiled
+    input_weight, recurrent_weight, *_ = parameters
+    if not x.is_floating_point():
+        x = F.one_hot(x, input_weight.shape[1]).to(input_weight.dtype)
+    if lstm_unsupported_in_half(x):
+        with torch.autocast("cpu", enabled=False):
+            return lstm(parameters, x.float(), tree_map(Tensor.float, before), training)
+    zero_BH = x.new_zeros(len(x), recurrent_weight.shape[1])
+    h_BH, c_BH = (zero_BH, zero_BH) if before is None else before
+    y, h_1BH, c_1BH = torch.lstm(
+        x, (h_BH[None], c_BH[None]), list(parameters), True, 1, 0.0, training, False, batch_first=True
+    )
+    return y, (h_1BH[0], c_1BH[0])
 
 
 class LSTMLayer(nn.LSTM):
