@@ -59,6 +59,6 @@ def expected_weights(p: Sequence[Tensor], n_outputs: int) -> Tensor:
     """
     total = n_outputs * p[-1].sum()
     for p_D, p_H in itertools.pairwise(p):
-        recurrent = p_H.sum().square()
+        recurrent = p_H.sum().square() - p_H.square().sum() + p_H.sum()
         total = total + 4 * (p_H.sum() * p_D.sum() + recurrent)
     return total

@@ -30,9 +30,14 @@ def group_lasso(layers: Layers, readout_CH: Tensor | None) -> Tensor:
 
 
 def open_units(layers: Layers, readout_CH: Tensor | None) -> list[Tensor]:
-    """(H,) of each layer, 1 or 0: whether anything leads into the unit, and anything out of it."""
+    """(H,) of each layer, 1 or 0: whether anything leads into the unit, and anything out of it. Without a readout, what
+    reads the last layer is not known, and reads all of it."""
     sums = _sums(lambda weight: (weight != 0).to(weight.dtype), layers, readout_CH)
-    return [((into_H > 0) & (out_H > 0)).to(into_H.dtype) for into_H, out_H in sums]
+    read_by_others = [False] * (len(layers) - 1) + [readout_CH is None]
+    return [
+        ((into_H > 0) & ((out_H > 0) | is_read)).to(into_H.dtype)
+        for (into_H, out_H), is_read in zip(sums, read_by_others, strict=True)
+    ]
 
 
 def _sums(
