@@ -157,6 +157,13 @@ def test_kills_of_a_run_with_pooled_statistics(tmp_path):
     compare(arguments, tmp_path, times=1)
 
 
+def test_kills_of_a_run_that_rounds_at_random(tmp_path):
+    """Activations on the way forth and gradients on the way back."""
+    arguments = [setting for setting in TINY if "n_negative" not in setting] + ["model=quantized_lstm"]
+    arguments += ["model.activations.stochastic=true", "quantizer@model.gradients=uniform"]
+    compare([*arguments, "model.gradients.stochastic=true"], tmp_path, times=2)
+
+
 def test_kills_of_a_run_with_a_continued_inverse(tmp_path):
     compare([*TINY, "model=nc_gru", "model.refresh_every=7"], tmp_path, times=2)
 

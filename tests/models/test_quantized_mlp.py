@@ -51,6 +51,15 @@ def test_the_definition(ends_real):
     torch.testing.assert_close(made(x)[0][:, 0], h)
 
 
+def test_in_real_numbers_it_has_hard_tanh_units():
+    made, x = model(weights=Real, activations=Real), features(D, B, 1)
+    h = x[:, 0]
+    for layer, norm, bias in zip(made.layers, made.norms, made.biases, strict=True):
+        h = F.hardtanh(F.batch_norm(h @ layer.weight.T, None, None, norm.gain, bias, True, 0, 1e-4))
+    assert (h.abs() == 1).any()
+    torch.testing.assert_close(made(x)[0][:, 0], h)
+
+
 def test_the_gradient_of_binary_weights_is_that_of_the_real_ones():
     made, x = model(activations=Real, ends_real=True), features(D, B, 1)
     weight = made.layers[0].weight
@@ -128,9 +137,11 @@ def test_shift_batch_norm_is_its_formula():
     norm, x = ShiftBatchNorm(D, n_steps=1, gain=0.6, eps=1e-4).double(), features(D, B, 1).transpose(0, 1)
     torch.testing.assert_close(norm(x)[0], shift_norm(x[0], torch.tensor(0.6).double()))
     valid = torch.arange(B)[None] < 25
-    torch.testing.assert_close(
-        norm.over_time(x, Steps(0, valid), None)[0][0, :25], shift_norm(x[0, :25], torch.tensor(0.6).double())
-    )
+    y_TBD, _ = norm.over_time(x, Steps(0, valid), None)
+    torch.testing.assert_close(y_TBD[0, :25], shift_norm(x[0, :25], torch.tensor(0.6).double()))
+    _, v_1D = norm._moments(x, Steps())
+    d = x - x.mean(1)
+    torch.testing.assert_close(v_1D, (d * power_of_two(d)).mean(1))
     norm.begin_estimate()
     norm(x)
     norm.end_estimate()

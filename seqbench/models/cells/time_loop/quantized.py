@@ -34,7 +34,8 @@ class QuantizedStack(RecurrentStack):
     of a stack that is not quantised, so either begins with the other's weights.
 
     `backend`: reference is a loop in PyTorch; packed, in evaluation, one of products of packed weights (packed.py);
-    auto is packed where it can."""
+    auto is packed where it can. The products are exact, and sigmoid and tanh are as near as torch's, so that of many
+    numbers one that lies on the border between two levels may fall on its other side."""
 
     def __init__(
         self,
