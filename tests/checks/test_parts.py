@@ -13,7 +13,7 @@ from seqbench.config.nodes import options
 from seqbench.config.targets import class_at
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
-from seqbench.contracts.norm import Norm
+from seqbench.contracts.norm import Norm, Steps
 from seqbench.engine.assemble import instantiate
 
 SETTINGS = {"adaptive": ["embedding.cutoffs=[4,8]", "embedding.d_embed=16"]}
@@ -58,6 +58,24 @@ class Scale(Norm):
         return x / x.norm(dim=axes, keepdim=True)
 
 
+class Sum(Norm):
+    """Of a row's features so far, wrong in one way."""
+
+    reads = "past"
+
+    def __init__(self, d_input, fault):
+        super().__init__()
+        self.fault = fault
+
+    def forward(self, x):
+        return self.over_time(x, Steps(), None)[0]
+
+    def over_time(self, x_TBD, steps, memory):
+        sum_TBD = x_TBD.cumsum(0) if memory is None or self.fault == "memory" else memory + x_TBD.cumsum(0)
+        y_TBD = sum_TBD + sum_TBD.mean(1, keepdim=True) if self.fault == "rows" else sum_TBD
+        return y_TBD, sum_TBD[-1]
+
+
 class Logits(Head):
     def __init__(self, d_input, n_outputs, fault):
         super().__init__()
@@ -84,6 +102,8 @@ FAULTS = [
     ),
     (norms, Scale, "flat", "shape", r"\(3, 7, 6\) becomes \(21, 6\)"),
     (norms, Scale, "batch", "independent positions", "a position depends on others, or on another row: they are up to"),
+    (norms, Sum, "memory", "independent positions", "a position depends on others than the memory speaks for: they"),
+    (norms, Sum, "rows", "independent positions", "a row depends on another one: they are up to"),
     (heads, Logits, "mean", "losses of classes", "a target's loss depends on the targets beside it: they are up to"),
     (heads, Logits, "idle", "losses of classes", "idle has no gradient"),
     (heads, Logits, "logits", "distribution", "the probabilities do not add up to 1: they are up to"),
