@@ -13,7 +13,7 @@ from seqbench.config.nodes import options
 from seqbench.config.targets import class_at
 from seqbench.contracts.embedding import Embedding
 from seqbench.contracts.head import Head
-from seqbench.contracts.norm import Norm
+from seqbench.contracts.norm import Norm, Steps
 from seqbench.contracts.quantizer import Quantizer
 from seqbench.engine.assemble import instantiate
 
@@ -88,6 +88,24 @@ class Rounded(Quantizer):
         return y if self.fault == "rounded" else x * 2 + (y - x * 2).detach()
 
 
+class Sum(Norm):
+    """Of a row's features so far, wrong in one way."""
+
+    reads = "past"
+
+    def __init__(self, d_input, fault):
+        super().__init__()
+        self.fault = fault
+
+    def forward(self, x):
+        return self.over_time(x, Steps(), None)[0]
+
+    def over_time(self, x_TBD, steps, memory):
+        sum_TBD = x_TBD.cumsum(0) if memory is None or self.fault == "memory" else memory + x_TBD.cumsum(0)
+        y_TBD = sum_TBD + sum_TBD.mean(1, keepdim=True) if self.fault == "rows" else sum_TBD
+        return y_TBD, sum_TBD[-1]
+
+
 class Logits(Head):
     def __init__(self, d_input, n_outputs, fault):
         super().__init__()
@@ -126,6 +144,8 @@ FAULTS = [
     (quantizers, Rounded, "drawn", "evaluation draws nothing", "the same numbers give other levels"),
     (quantizers, Rounded, "doubled", "gradient", "a gradient is neither 0 nor 1"),
     (quantizers, Rounded, "rounded", "gradient", "small numbers have no gradient"),
+    (norms, Sum, "memory", "independent positions", "a position depends on others than the memory speaks for: they"),
+    (norms, Sum, "rows", "independent positions", "a row depends on another one: they are up to"),
     (heads, Logits, "mean", "losses of classes", "a target's loss depends on the targets beside it: they are up to"),
     (heads, Logits, "idle", "losses of classes", "idle has no gradient"),
     (heads, Logits, "logits", "distribution", "the probabilities do not add up to 1: they are up to"),

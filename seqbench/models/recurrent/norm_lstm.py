@@ -115,10 +115,10 @@ class LSTMLayer(NormLayer):
         return h_BH, c_BH, self.no_memory()
 
     def forward(self, x_TB: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
-        h_BH, c_BH, memory = state
+        h_BH, c_BH, memory = *state[:2], dict(state[2])
         how = None if self.backend == "reference" else norm_layer_native.how_on(self, x_TB, steps)
         if how is not None:
-            h_TBH, c_BH, memory = norm_layer_native.run(self, x_TB, h_BH, c_BH, dict(memory), steps, how, self._spare)
+            h_TBH, c_BH, memory = norm_layer_native.run(self, x_TB, h_BH, c_BH, memory, steps, how, self._spare)
         elif self.backend == "native":
             raise BackendError(
                 "backend=native, but the compiled loop is for float32 or float64 on a CPU, for the norms of conf/norm "
@@ -126,7 +126,7 @@ class LSTMLayer(NormLayer):
                 "process."
             )
         else:
-            h_TBH, c_BH, memory = self._reference(x_TB, h_BH, c_BH, dict(memory), steps)
+            h_TBH, c_BH, memory = self._reference(x_TB, h_BH, c_BH, memory, steps)
         return h_TBH, (h_TBH[-1] if len(h_TBH) else h_BH, c_BH, memory)
 
     def _reference(

@@ -232,16 +232,17 @@ class Both {
 
   void add(long t, Place place, long row, const T* dy, const T* z) {
     T* sum = column_sums.data() + first_of(place, s.n);
+    const long n = features_of(place, s.n);
     const auto normalised = columns.of(t, place, row);
 #pragma GCC ivdep  // no two of the pointers overlap
-    for (long j = 0; j < features_of(place, s.n); j++) sum[j] += dy[j] * normalised(z[j], j);
+    for (long j = 0; j < n; j++) sum[j] += dy[j] * normalised(z[j], j);
   }
 
   void back(long t, Place place, long row, const T* gain, const T* sum, const T*, const T* dy, const T* z, T* dz) {
     const Of weights = of(t, place, row);
     rows.back(t, place, row, gain, nullptr, nullptr, dy, z, part.data());
     columns.back(t, place, row, gain, sum, column_sums.data() + first_of(place, s.n), dy, z, dz);
-    for (long j = 0; j < features_of(place, s.n); j++)
+    for (long j = 0, n = features_of(place, s.n); j < n; j++)
       dz[j] = weights.row_weight * part[j] + weights.column_weight * dz[j];
   }
 
