@@ -57,29 +57,29 @@ class NormedLayers(Backbone):
             raise ValueError("sizes names no layer")
         widths = [d_input, *sizes, *dense]
         self.d_input, self.d_output, self.dropout = d_input, widths[-1], dropout
-        self.lstms = nn.ModuleList(nn.LSTM(*pair, batch_first=True) for pair in pairwise(widths[: len(sizes) + 1]))
-        self.dense = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths[len(sizes) :]))
-        self.norms = nn.ModuleList(norm(d_input=width) for width in widths[1:])
-        self.scale = scale
-        if scale and isinstance(self.norms[0], BatchLayerNorm):
+        lstms = [nn.LSTM(*pair, batch_first=True) for pair in pairwise(widths[: len(sizes) + 1])]
+        layers = [nn.Linear(*pair) for pair in pairwise(widths[len(sizes) :])]
+        norms = [norm(d_input=width) for width in widths[1:]]
+        if scale and isinstance(norms[0], BatchLayerNorm):
             raise ValueError("scale=true has no effect here: batch_layer_norm divides by sqrt(D) itself")
-        self.peers = peers or Alone()
-        self.couples_rows = self.reads_valid = any(one.couples_rows for one in self.norms)
-        for lstm in self.lstms:
+        self.lstms, self.dense, self.norms = nn.ModuleList(lstms), nn.ModuleList(layers), nn.ModuleList(norms)
+        self.scale, self.peers = scale, peers or Alone()
+        self.couples_rows = self.reads_valid = any(one.couples_rows for one in norms)
+        for lstm in lstms:
             for name, parameter in lstm.named_parameters():
                 if name.startswith("weight"):
                     nn.init.xavier_uniform_(parameter)
                 else:
                     nn.init.zeros_(parameter)
             lstm.bias_ih_l0.data.chunk(GATES)[1].fill_(1.0)
-        for layer in self.dense:
+        for layer in layers:
             nn.init.orthogonal_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, state: State = None, valid_BT: Tensor | None = None) -> tuple[Tensor, State, None]:
         h_BTD = x if x.is_floating_point() else F.one_hot(x, self.d_input).to(next(self.parameters()).dtype)
         steps = Steps(0, None if valid_BT is None else valid_BT.T, self.peers)
-        norms = iter(self.norms)
+        norms = (norm for norm in self.norms if isinstance(norm, Norm))
         for lstm in self.lstms:
             h_BTD = self._normalised(next(norms), lstm(self._dropped(h_BTD))[0], steps)
         for layer in self.dense:

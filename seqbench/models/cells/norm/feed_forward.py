@@ -28,10 +28,11 @@ class FeedForwardNorms(nn.Module):
     def __init__(self, norm: Callable[..., Norm], widths: Sequence[int], has_public: bool, peers: Peers | None):
         super().__init__()
         self.peers = peers or Alone()
-        self.norms = nn.ModuleList(norm(d_input=width) for width in widths)
-        self.is_none = all(isinstance(norm, NoNorm) for norm in self.norms)
+        norms = [norm(d_input=width) for width in widths]
+        self.norms = nn.ModuleList(norms)
+        self.is_none = all(isinstance(one, NoNorm) for one in norms)
         self.shifts = nn.ParameterList([] if self.is_none else [torch.zeros(width) for width in widths])
-        for module in self.norms:
+        for module in norms:
             if isinstance(module, PublicBatchNorm):
                 if not has_public:
                     raise ValueError(
@@ -39,8 +40,8 @@ class FeedForwardNorms(nn.Module):
                         "task=mnist_poisson has, with task.public=omniglot"
                     )
                 module.couples_rows = module.of == "all"
-        self.couples_rows = any(module.couples_rows for module in self.norms)
-        self.is_public = any(isinstance(module, PublicBatchNorm) for module in self.norms)
+        self.couples_rows = any(module.couples_rows for module in norms)
+        self.is_public = any(isinstance(module, PublicBatchNorm) for module in norms)
 
     def forward(self, layer: int, flows: list[Tensor], valid_SN: Tensor | None = None) -> list[Tensor]:
         """N(z) + b of a layer's products z (S, N, D): those of the rows and, where the network reads public ones, of
@@ -54,4 +55,5 @@ class FeedForwardNorms(nn.Module):
             return [x_SND + shift_D, public_SPD + shift_D]
         if isinstance(norm, GroupNorm):
             return [norm.of_images(z_SND) + shift_D for z_SND in flows]
+        assert isinstance(norm, Norm)
         return [norm.over_time(z_SND, Steps(0, valid_SN, self.peers), None)[0] + shift_D for z_SND in flows]
