@@ -71,7 +71,7 @@ class NormedLayers(Backbone):
                     nn.init.xavier_uniform_(parameter)
                 else:
                     nn.init.zeros_(parameter)
-            lstm.bias_ih_l0.data.chunk(GATES)[1].fill_(1.0)
+            lstm.get_parameter("bias_ih_l0").data.chunk(GATES)[1].fill_(1.0)
         for layer in layers:
             nn.init.orthogonal_(layer.weight)
             nn.init.zeros_(layer.bias)
