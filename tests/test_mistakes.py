@@ -4,8 +4,7 @@ import pytest
 import torch
 from said import left, one_sentence, run_id
 
-HEADS = "adaptive, focal, hebbian, sigmoid, softmax, squared_error"
-HEADS = "adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error"
+HEADS = "adaptive, direct, direct_bits, focal, hebbian, mixture, sigmoid, softmax, squared_error, squared_hinge"
 COMMAND_LINE = [
     # the nearest name is one of what is chosen, not of the defaults
     ("train model=transformer model.n_head=2", "model.n_head is not a setting (did you mean model.n_heads?)."),

@@ -13,8 +13,8 @@ def bench(arguments: list[str]) -> None:
     """The contestants run alternately in one process; <suite>.json and <suite>.md are written to results/bench.
 
     <name> ...                         recurrent (with gated, normalised, stages and unitary), kronecker, language
-                                       (language_model, output_layer and token_stream), equilibrium, optimizer; without
-                                       a name, all
+                                       (language_model, output_layer and token_stream), equilibrium, optimizer, packed;
+                                       without a name, all
     rounds=7 threads=1                 how often each contestant is timed, and with how many threads
     results_dir=results                the folder of bench/
     """

@@ -168,7 +168,7 @@ LINES = [
         "train optimizer._target_=torch.optim.lr_scheduler",
         "optimizer._target_ names torch.optim.lr_scheduler, and torch.optim has no class lr_scheduler.",
     ),
-    ("train model=1e5", "model=1e5 does not exist; there are arma, "),
+    ("train model=1e5", "model=1e5 does not exist; seqbench list shows those there are."),
     (
         "train task._target_=seqbench.tasks.synthetic.counted.Counted",
         "task._target_ names seqbench.tasks.synthetic.counted.Counted, which is not a task.",

@@ -1,5 +1,4 @@
-"""Assorted-time normalisation: layer normalisation over the last k steps (Pospisil et al. 2022, arXiv
-2209.14439).
+"""Assorted-time normalisation: layer norm over the last k steps (Pospisil et al. 2022, arXiv 2209.14439).
 
     y_t = g * (x_t - mean_t) / sqrt(var_t + eps) + b,   mean and biased variance over all features of k steps, up to t
 
