@@ -22,7 +22,7 @@ def check_shape(norm: Norm, x_BTD: Tensor) -> None:
 
 def check_positions(norm: Norm, x_BTD: Tensor) -> None:
     """No position depends on another one; nor on another row. What the class says of itself it may depend on."""
-    if norm.reads == "sequence":
+    if norm.reads in ("sequence", "public"):
         return
     if norm.reads == "past" or norm.couples_rows:
         _check_steps(norm, x_BTD)

@@ -35,11 +35,12 @@ class Norm(nn.Module):
     - `couples_rows`: a row depends on the others of its step. Only a model that couples rows, too, takes it.
     - `reads` says which other steps a step depends on: none (step), earlier ones, which the memory speaks for (past),
       or all that it is given (sequence), which only what is known of a whole sequence at once can have.
-      Only a model that `carries_norms` takes a norm that reads other steps.
+      Only a model that `carries_norms` takes a norm that reads other steps. One that reads data beside the batch
+      (public) is for a model that sends these through its layers, too, and then says what else it reads.
     """
 
     couples_rows: bool = False
-    reads: Literal["step", "past", "sequence"] = "step"
+    reads: Literal["step", "past", "sequence", "public"] = "step"
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError

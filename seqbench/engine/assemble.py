@@ -69,11 +69,17 @@ def assemble_learner(config: Config, task: Task, peers: Peers | None = None) -> 
 
 
 def _check_norms_of_time(cls: type, learner: Learner) -> None:
-    """Raise `ConfigError` for a norm that reads other steps, in a model that calls it position by position."""
-    if any(isinstance(module, Model) and module.carries_norms for module in learner.modules()):
-        return
+    """Raise `ConfigError` for a norm that reads other steps, in a model that calls it position by position, and for one
+    that reads public data, in a model that sends none through its layers."""
     norms = [module for module in learner.modules() if isinstance(module, Norm) and module.reads != "step"]
-    if norms:
+    public = [norm for norm in norms if norm.reads == "public"]
+    if public:
+        raise ConfigError(
+            f"{cls.__name__} cannot take {type(public[0]).__name__}: it sends no public data through its layers, as "
+            "mlp and lenet do."
+        )
+    carries = any(isinstance(module, Model) and module.carries_norms for module in learner.modules())
+    if norms and not carries:
         raise ConfigError(
             f"{cls.__name__} cannot take {type(norms[0]).__name__}, which reads other steps than the one that it "
             "normalises."

@@ -21,8 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench import compiled
-from seqbench.compiled import BackendError
 from seqbench.contracts.backbone import Backbone, ParameterGroup
 from seqbench.contracts.norm import Norm, Steps
 from seqbench.contracts.peers import Alone, Peers
@@ -31,7 +29,6 @@ from seqbench.contracts.quantizer import Quantizer
 from seqbench.contracts.ranges import Count, Dropout, Positive
 from seqbench.models.cells.norm.of_batch import estimate_population
 from seqbench.models.cells.time_loop import packed
-from seqbench.models.cells.time_loop.quantized import PackedBackend
 
 
 class QuantizedMLP(Backbone):
@@ -63,7 +60,7 @@ class QuantizedMLP(Backbone):
         init_range: Positive = 1.0,
         glorot_rates: bool = True,
         clip: Positive | None = 1.0,
-        backend: PackedBackend = "auto",
+        backend: packed.Backend = "auto",
         peers: Peers | None = None,
     ):
         super().__init__()
@@ -71,8 +68,7 @@ class QuantizedMLP(Backbone):
             raise ValueError("sizes names no layer")
         self.d_input, self.d_output = d_input, sizes[-1]
         self.quantize_weights, self.quantize = weights(), activations()
-        if self.quantize.scale == "tensor":
-            raise ValueError("activations.scale=tensor would make a position depend on others; row is of a position")
+        self._packed = packed.PackedWeights(self.quantize_weights, self.quantize)
         self.ends_real, self.dropout, self.glorot_rates, self.clip = ends_real, dropout, glorot_rates, clip
         self.backend, self.peers = backend, peers or Alone()
         self.layers = nn.ModuleList(nn.Linear(*widths, bias=False) for widths in pairwise([d_input, *sizes]))
@@ -82,17 +78,16 @@ class QuantizedMLP(Backbone):
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(size)) for size in sizes)
         self.couples_rows = any(isinstance(one, Norm) and one.couples_rows for one in self.norms)
         self.reads_valid = self.couples_rows
-        self._packed: dict[int, tuple[int, packed.Packed]] = {}  # by layer, with its weights' version
 
     def forward(self, x: Tensor, state: State = None, valid_BT: Tensor | None = None) -> tuple[Tensor, State, None]:
         with torch.autocast(x.device.type, enabled=False):
             dtype = self.biases[0].dtype
             x = x.to(dtype) if x.is_floating_point() else F.one_hot(x, self.d_input).to(dtype)
             h_TBD, valid_TB = x.transpose(0, 1), None if valid_BT is None or valid_BT.all() else valid_BT.T
-            is_packed = self._is_packed(dtype)
+            is_packed = self._packed.serve(self.backend, self._weights()[0], self.training)
             for index, weight in enumerate(self._weights()):
                 if index and is_packed:
-                    z_TBD = self._product(index, weight, h_TBD)
+                    z_TBD = packed.linear(self._packed.of(weight), h_TBD.flatten(0, 1)).unflatten(0, h_TBD.shape[:2])
                 else:
                     z_TBD = F.linear(h_TBD, self.quantize_weights(weight))
                 z_TBD = self._normalise(index, z_TBD, valid_TB) + self.biases[index]
@@ -135,19 +130,3 @@ class QuantizedMLP(Backbone):
         norm = self.norms[index]
         assert isinstance(norm, Norm)
         return norm.over_time(z_TBD, Steps(0, valid_TB, self.peers), None)[0]
-
-    def _is_packed(self, dtype: torch.dtype) -> bool:
-        if self.backend == "reference" or self.training or torch.is_grad_enabled() or compiled.plain_only():
-            return False
-        can = self.biases[0].device.type == "cpu" and dtype in (torch.float32, torch.float64)
-        can = can and packed.can_pack(self.quantize_weights, self.quantize) and packed.library() is not None
-        if not can and self.backend == "packed":
-            raise BackendError(packed.REFUSAL)
-        return can
-
-    def _product(self, index: int, weight: nn.Parameter, h_TBD: Tensor) -> Tensor:
-        kept = self._packed.get(index)
-        if kept is None or kept[0] != weight._version:
-            kept = weight._version, packed.pack(weight, self.quantize_weights, self.quantize)
-            self._packed[index] = kept
-        return packed.linear(kept[1], h_TBD.flatten(0, 1)).unflatten(0, h_TBD.shape[:2])

@@ -93,9 +93,6 @@ class GRULayer(NormLayer):
         norm = functools.partial(GatesAndCandidate, placing.norm)
         super().__init__(d_input, hidden_size, sizes, replace(placing, norm=norm))
 
-    def first(self, n_rows: int) -> State:
-        return self.weight_hidden.new_zeros(n_rows, self.hidden_size), self.no_memory()
-
     def forward(self, x_TB: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
         h_BH, memory = state[0], dict(state[1])
         outputs = [h_BH.new_empty(0, *h_BH.shape)]

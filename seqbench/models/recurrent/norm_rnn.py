@@ -70,9 +70,6 @@ class RNNLayer(NormLayer):
             d_input, hidden_size, {"input": hidden_size, "hidden": hidden_size, "sum": hidden_size}, placing
         )
 
-    def first(self, n_rows: int) -> State:
-        return self.weight_hidden.new_zeros(n_rows, self.hidden_size), self.no_memory()
-
     def forward(self, x_TB: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
         h_BH, memory = state[0], dict(state[1])
         outputs = [h_BH.new_empty(0, *h_BH.shape)]

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from seqbench.contracts.quantizer import Quantizer
 from seqbench.contracts.ranges import Count, Dropout, NotNegative, Positive
-from seqbench.models.cells.time_loop.quantized import PackedBackend, QuantizedStack
+from seqbench.models.cells.time_loop import packed
+from seqbench.models.cells.time_loop.quantized import QuantizedStack
 from seqbench.models.cells.time_loop.stack import Init, LSTMLayer, initialise
 
 
@@ -40,7 +41,7 @@ class QuantizedLSTM(QuantizedStack):
         clip: Positive | None = 1.0,
         init: Init = "uniform",
         init_range: NotNegative | None = None,
-        backend: PackedBackend = "auto",
+        backend: packed.Backend = "auto",
     ):
         layers = [
             LSTMLayer(d_input if index == 0 else hidden_size, hidden_size, batch_first=True)

@@ -114,13 +114,13 @@ class IMDB(OfArrays, Labelling):
         ids_BT = np.where(ids_BT < self.n_ids, ids_BT, _OTHER)
         ids_BT[~valid_BT] = 0
         if self.pad == "in_front":
-            ids_BT, valid_BT = in_front(ids_BT, valid_BT.sum(1), self.max_length), None
+            ids_BT, valid_BT = _in_front(ids_BT, valid_BT.sum(1), self.max_length), None
         targets_B = torch.from_numpy(self.labels[_part(split)][rows_B])
         inputs_valid_BT = None if valid_BT is None else torch.from_numpy(valid_BT)
         return Batch(torch.from_numpy(ids_BT), targets_B, inputs_valid_BT=inputs_valid_BT)
 
 
-def in_front(ids_BT: np.ndarray, lengths_B: np.ndarray, length: int) -> np.ndarray:
+def _in_front(ids_BT: np.ndarray, lengths_B: np.ndarray, length: int) -> np.ndarray:
     """Rows padded behind, padded in front instead, to `length`."""
     moved = np.zeros((len(ids_BT), length), ids_BT.dtype)
     for row, (ids_T, n_tokens) in enumerate(zip(ids_BT, lengths_B, strict=True)):

@@ -101,8 +101,8 @@ class MNIST(OfArrays, Labelling):
     def batch(self, split: str, index: int) -> Batch:
         rows_B = self.rows[split][self.index[split].examples(index)]
         pixels_BN = self.images[split][rows_B].reshape(len(rows_B), N_PIXELS)[:, self.place]
-        values_BN = pixels_BN >= 128 if self.binary else pixels_BN.astype(np.float32) / 255
-        inputs_BTD = values_BN.astype(np.float32).reshape(len(rows_B), *self.shape)
+        values_BN = (pixels_BN >= 128).astype(np.float32) if self.binary else pixels_BN.astype(np.float32) / 255
+        inputs_BTD = values_BN.reshape(len(rows_B), *self.shape)
         return Batch(torch.from_numpy(inputs_BTD), torch.from_numpy(self.labels[split][rows_B].astype(np.int64)))
 
 

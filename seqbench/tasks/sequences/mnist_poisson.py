@@ -26,7 +26,8 @@ _STREAM = 0x0B11  # apart from the other draws of the seed
 class MNISTPoisson(MNIST):
     """`MNIST` with batches of `batch_size` rows on average; an epoch is as many batches as make up one pass.
 
-    `public`: omniglot, or null, none. `n_public` images of it, drawn by `data_seed`, are the task's public inputs.
+    `public`: omniglot, or null, none. `n_public` images of it, drawn by `data_seed`, are the task's public inputs. A
+    `source` holds both sets, or folders of them.
     """
 
     equal_batches = False
@@ -49,7 +50,7 @@ class MNISTPoisson(MNIST):
         self.index["train"] = Poisson(n_train, batch_size, data_seed)
         self.sampling = Sampling(n_train, batch_size)
         if public is not None:
-            arrays = ensure_arrays(OMNIGLOT, data_dir, None, say)
+            arrays = ensure_arrays(OMNIGLOT, data_dir, source, say)
             n_images = len(arrays["images"])
             if n_public > n_images:
                 raise ValueError(f"task.n_public is at most the {n_images:,} public images, not {n_public}")
@@ -67,5 +68,5 @@ class MNISTPoisson(MNIST):
 
     @classmethod
     def at_hand(cls, data_dir: Path, source: str | None, settings: dict[str, Any]) -> bool:
-        has_public = settings.get("public") is None or are_arrays_at_hand(OMNIGLOT, data_dir, None)
+        has_public = settings.get("public") is None or are_arrays_at_hand(OMNIGLOT, data_dir, source)
         return has_public and super().at_hand(data_dir, source, settings)

@@ -39,7 +39,7 @@ class FeedForwardNorms(nn.Module):
                         "public_batch_norm takes its statistics from public rows, and this task has none; "
                         "task=mnist_poisson has, with task.public=omniglot"
                     )
-                module.couples_rows = module.of == "all"
+                module.couples_rows, module.reads = module.of == "all", "sequence"
         self.couples_rows = any(module.couples_rows for module in norms)
         self.is_public = any(isinstance(module, PublicBatchNorm) for module in norms)
 

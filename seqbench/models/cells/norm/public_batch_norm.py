@@ -32,8 +32,8 @@ class PublicBatchNorm(Norm):
     - `gain` is the trained gain's value at the start.
     """
 
-    couples_rows = True  # unless a model gives it public rows, and statistics are of these alone
-    reads = "sequence"
+    couples_rows = True  # unless statistics are of public rows alone
+    reads = "public"
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ class Placing:
 
 class NormLayer(nn.Module):
     """Weights `weight_input` (D, K) and `weight_hidden` (H, K), and the norms and biases of the places. `sizes` are the
-    places' numbers of features. A subclass defines `first` and `forward`; `reset_weights` fills the weights."""
+    places' numbers of features. A subclass defines `forward`; `reset_weights` fills the weights."""
 
     def __init__(self, d_input: int, hidden_size: int, sizes: dict[str, int], placing: Placing):
         super().__init__()
@@ -53,8 +53,8 @@ class NormLayer(nn.Module):
                 raise ValueError(f"{type(norm).__name__} reads a sequence as a whole, so norms is [input], not {place}")
 
     def first(self, n_rows: int) -> State:
-        """The state before a sequence."""
-        raise NotImplementedError
+        """The state before a sequence: (h, memory), unless a layer carries more."""
+        return self.weight_hidden.new_zeros(n_rows, self.hidden_size), self.no_memory()
 
     def forward(self, x_TB: Tensor, state: State, steps: Steps) -> tuple[Tensor, State]:
         """Outputs (T, B, H) of features (T, B, D), or ids (T, B) that stand for one-hot vectors, and the state."""

@@ -11,21 +11,21 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from seqbench import compiled
+from seqbench.compiled import BackendError
 from seqbench.contracts.quantizer import Quantizer
+from seqbench.contracts.ranges import OneOf
 from seqbench.models.cells.quantizer.binary import Binary
 from seqbench.models.cells.quantizer.grid import Grid, Levels
 
 SOURCE = Path(__file__).with_name("cpp") / "packed.cpp"
-REFUSAL = (
-    "backend=packed, but packed weights are for float32 or float64 on a CPU, of at most 4 bits, with activations of at "
-    "most 8, both in even steps (quantizer uniform, linear or binary)."
-)
+Backend = Annotated[str, OneOf("auto", "reference", "packed")]
 
 
 class _Matrix(ctypes.Structure):
@@ -79,9 +79,43 @@ class Packed:
         return _Coder(scale, int(is_sign), levels.shift, levels.slope, *numbers)
 
 
-def can_pack(weights: Quantizer, activations: Quantizer) -> bool:
+class PackedWeights:
+    """A model's weights, each packed when it is first asked for, and again where it has changed since."""
+
+    def __init__(self, weights: Quantizer, activations: Quantizer):
+        if activations.scale == "tensor":
+            raise ValueError("activations.scale=tensor would make a position depend on others; row is of a position")
+        self.weights, self.activations = weights, activations
+        self._kept: dict[int, tuple[Tensor, int, Packed]] = {}
+
+    def serve(self, backend: str, weight: Tensor, trains: bool) -> bool:
+        """Whether products are to be of packed weights, of which `weight` is one. Raises `BackendError` where the
+        backend says so and they cannot."""
+        if backend == "reference" or trains or torch.is_grad_enabled() or compiled.plain_only():
+            return False
+        can = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64)
+        can = can and _can_pack(self.weights, self.activations) and library() is not None
+        if not can and backend == "packed":
+            raise BackendError(
+                "backend=packed, but packed weights are for float32 or float64 on a CPU, of at most 4 bits, with "
+                "activations of at most 8, both in even steps (quantizer uniform, linear or binary)."
+            )
+        return can
+
+    def of(self, weight: Tensor) -> Packed:
+        kept = self._kept.get(id(weight))
+        if kept is None or kept[0] is not weight or kept[1] != weight._version:
+            kept = weight, weight._version, pack(weight, self.weights, self.activations)
+            self._kept[id(weight)] = kept
+        return kept[2]
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def _can_pack(weights: Quantizer, activations: Quantizer) -> bool:
     """Whether there are products for these."""
-    if not isinstance(weights, Grid) or not isinstance(activations, Grid) or activations.scale == "tensor":
+    if not isinstance(weights, Grid) or not isinstance(activations, Grid):
         return False
     return weights.bits <= 4 and activations.bits <= 8
 

@@ -10,23 +10,17 @@ Shapes: T time, B batch, D features, H hidden size, K gates (4: i, f, g, o of an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seqbench import compiled
-from seqbench.compiled import BackendError
 from seqbench.contracts.peers import Peers
 from seqbench.contracts.pytree import State
 from seqbench.contracts.quantizer import Quantizer
-from seqbench.contracts.ranges import OneOf
 from seqbench.models.cells.quantizer.straight_through import with_quantized_gradient
 from seqbench.models.cells.time_loop import packed
 from seqbench.models.cells.time_loop.stack import RecurrentStack, weights
-
-PackedBackend = Annotated[str, OneOf("auto", "reference", "packed")]
 
 
 class QuantizedStack(RecurrentStack):
@@ -50,18 +44,18 @@ class QuantizedStack(RecurrentStack):
     ):
         super().__init__(layers, dropout, backend)
         self.quantize_weights, self.quantize, self.quantize_gradient = weights(), activations(), gradients()
-        for name, quantizer in (("activations", self.quantize), ("gradients", self.quantize_gradient)):
-            if quantizer.scale == "tensor":
-                raise ValueError(f"{name}.scale=tensor would make a position depend on others; row is of a position")
+        if self.quantize_gradient.scale == "tensor":
+            raise ValueError("gradients.scale=tensor would make a position depend on others; row is of a position")
         self.quantizes_input, self.clip = quantizes_input, clip
-        self._packed: dict[tuple[int, int], tuple[int, packed.Packed]] = {}  # by layer and matrix, with its version
+        self._packed = packed.PackedWeights(self.quantize_weights, self.quantize)
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State, None]:
         with torch.autocast(x.device.type, enabled=False):  # a level is the same number in any product
-            dtype = weights(self.layers[0])[0].dtype
-            x = x.to(dtype) if x.is_floating_point() else F.one_hot(x, self._d_input).to(dtype)
+            weight = weights(self.layers[0])[0]
+            x = x.to(weight.dtype) if x.is_floating_point() else F.one_hot(x, self._d_input).to(weight.dtype)
             new_state = []
-            run = self._run_packed if self._is_packed(dtype) else self._reference
+            is_packed = self._packed.serve(self.backend, weight, self.training)
+            run = self._run_packed if is_packed else self._reference
             for index in range(len(self.layers)):
                 if index > 0:
                     x = F.dropout(x, self.dropout, self.training)
@@ -111,11 +105,11 @@ class QuantizedStack(RecurrentStack):
         x_TBD, bias_K = x_BTD.transpose(0, 1), biases[0] + biases[1]
         if self.quantizes_input:
             x_RD = x_TBD.flatten(0, 1)
-            gates_TBK = packed.linear(self._pack(index, 0, input_weight), x_RD, bias_K).unflatten(0, x_TBD.shape[:2])
+            gates_TBK = packed.linear(self._packed.of(input_weight), x_RD, bias_K).unflatten(0, x_TBD.shape[:2])
         else:
             gates_TBK = F.linear(x_TBD, self.quantize_weights(input_weight), bias_K).contiguous()
         h_BH, c_BH = self._first(layer, x_BTD, before)
-        h_TBH, c_BH = packed.recurrence(self._pack(index, 1, recurrent_weight), gates_TBK, h_BH, c_BH)
+        h_TBH, c_BH = packed.recurrence(self._packed.of(recurrent_weight), gates_TBK, h_BH, c_BH)
         last_BH = h_TBH[-1] if len(h_TBH) else self.quantize(h_BH)
         return h_TBH.transpose(0, 1), last_BH if c_BH is None else (last_BH, c_BH)
 
@@ -129,21 +123,3 @@ class QuantizedStack(RecurrentStack):
         assert isinstance(layer, nn.RNNBase)
         zero_BH = x_BTD.new_zeros(len(x_BTD), layer.hidden_size)
         return zero_BH, zero_BH if is_lstm else None
-
-    def _is_packed(self, dtype: torch.dtype) -> bool:
-        trains = self.training or torch.is_grad_enabled()
-        if self.backend == "reference" or trains or compiled.plain_only():
-            return False
-        weight = weights(self.layers[0])[0]
-        can = weight.device.type == "cpu" and dtype in (torch.float32, torch.float64)
-        can = can and packed.can_pack(self.quantize_weights, self.quantize) and packed.library() is not None
-        if not can and self.backend == "packed":
-            raise BackendError(packed.REFUSAL)
-        return can
-
-    def _pack(self, index: int, matrix: int, weight: Tensor) -> packed.Packed:
-        kept = self._packed.get((index, matrix))
-        if kept is None or kept[0] != weight._version:
-            kept = weight._version, packed.pack(weight, self.quantize_weights, self.quantize)
-            self._packed[index, matrix] = kept
-        return kept[1]
