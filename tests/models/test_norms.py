@@ -167,6 +167,10 @@ def test_cyclic_statistics_are_those_of_the_position_in_a_window():
             "Transformer cannot take AssortedTimeNorm, which reads other steps than the one that it normalises.",
         ),
         (
+            ["model=norm_lstm", "model.norms=[input]", "norm@model.norm=public_batch_norm"],
+            "NormLSTM cannot take PublicBatchNorm: it sends no public data through its layers, as mlp and lenet do.",
+        ),
+        (
             ["model=bn_lstm", "norm@model.norm=pooled_batch_norm"],
             "model: PooledBatchNorm reads a sequence as a whole, so norms is [input], not hidden.",
         ),
